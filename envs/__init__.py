@@ -1,0 +1,1 @@
+"""Worlds: what can be seen and done. No learning in here."""

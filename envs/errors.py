@@ -1,0 +1,28 @@
+"""Every error that Skygarden raises on purpose, in one tree.
+
+A message says what was needed, what came, and what to do about it.
+"""
+
+
+class SkygardenError(Exception):
+    """The root: catch this to catch all of them."""
+
+
+class ActionError(SkygardenError, ValueError):
+    """An action has the wrong shape, type or bucket index."""
+
+
+class OptionError(SkygardenError, ValueError):
+    """A setting, reset option or argument is unknown or out of range."""
+
+
+class StepError(SkygardenError, RuntimeError):
+    """A call came at the wrong time: a step before a reset, or anything after close."""
+
+
+class ReplayError(SkygardenError, ValueError):
+    """A replay file cannot be read: damaged, cut short, or of another version."""
+
+
+class MissingPackageError(SkygardenError, ImportError):
+    """An optional package is needed and is not installed."""

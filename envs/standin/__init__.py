@@ -1,0 +1,1 @@
+"""The procedural world that stands in for the paper's game."""

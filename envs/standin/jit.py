@@ -1,0 +1,64 @@
+"""How the stand-in's kernels are compiled: once for this processor, kept on disk, loaded in a moment after that.
+
+Numba keys its cache on one source file, so it would serve a stale kernel after an edit to a function that the kernel
+calls in another file. Ours lies in a folder named after a hash of this package's sources: an edit compiles anew, and
+two versions never meet. Nothing need be writable where the package is installed; without a writable home the cache
+lasts as long as the process.
+"""
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable
+from functools import cache, wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+import platformdirs
+from numba.core import config
+
+log = logging.getLogger("skygarden")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function that other kernels call; it becomes part of each of them."""
+    return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def entry(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel that Python calls: kept on disk, and announced when it has to be compiled first."""
+    folder = _cache_folder()
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)  # numba reads it while it decorates, and only then
+    try:
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    finally:
+        config.CACHE_DIR = before
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not compiled.signatures and not any(folder.rglob(f"*{function.__name__}*.nbi")):
+            log.warning("compiling %s for this processor; this happens once and takes up to a minute", function.__name__)
+        return compiled(*args, **kwargs)
+
+    return call
+
+
+@cache
+def _cache_folder() -> Path:
+    """A writable folder for this version of the kernels."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    folder = Path(platformdirs.user_cache_dir("skygarden")) / f"kernels-{digest.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="skygarden-kernels-"))
+        log.warning("no writable cache folder; kernels are compiled anew in each process (set XDG_CACHE_HOME)")
+    return folder

@@ -1,0 +1,426 @@
+"""Draws triangles: the whole 3D pipeline, for one frame, on one processor.
+
+Three passes, 16 lanes at a time. *Setup* turns triangles into planes over the screen, in homogeneous coordinates, so
+that nothing is clipped: with the corners a, b, c as (x, y, depth), the edge opposite a is b x c, and any attribute
+over depth is a linear function of the pixel. *Cover* writes one word a pixel, inverse depth above triangle number; the
+nearest triangle is the largest word, so the depth test is one `max`. *Shade* reads each pixel's winner once: textures
+with mip levels, baked light, fog, the soft shadow under the figure, and a sky that is a plane of clouds at a height.
+
+Sources: Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997; Burns and Hunt, "The
+visibility buffer", 2013.
+"""
+
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.standin.jit import entry, kernel
+from envs.standin.simd import (
+    LANES,
+    bits,
+    difference_of_products,
+    from_bits,
+    gather,
+    lane_index,
+    load,
+    magnitude,
+    mask_bits,
+    maximum,
+    minimum,
+    select,
+    spread_float,
+    spread_int,
+    store,
+    store_rgb,
+    store_selected,
+    to_floats,
+    trailing_zeros,
+    truncate,
+    unsigned_maximum,
+)
+
+TEXTURE_SIDE: Final = 64
+TEXTURE_TEXELS: Final = 5462  # 64 x 64 and its mip levels down to 1 x 1, and one to spare
+
+FAR: Final = 256.0  # metres; inverse depths lie in [1 / 256, 16)
+NEAR: Final = 1.0 / 16.0
+_DEPTH_BITS: Final = 27  # of a float32 between 1 / 256 and 16; the word holds the upper 19 and 13 for the triangle
+_ID: Final = (1 << 13) - 1
+MAX_TRIANGLES: Final = _ID  # number 0 is the sky
+SKY_HEIGHT: Final = 40.0  # metres, of the clouds above the eye
+_DEPTH_BIAS: Final = 0x3B800000  # the bits of 1 / 256 as float32
+_LARGEST: Final = 15.9375
+
+PLANES: Final = 18  # x, y, z of three corners, then the three corners' u, v (texels) and light
+_SHADING: Final = 9  # rows of Scratch.planes: the coefficients of x, y and 1 for u, v and light over depth
+_EDGES: Final = 12  # rows of Scratch.edges: the same for three edges and inverse depth
+_BOX: Final = 4  # rows of Scratch.boxes: columns [left, right), rows [top, bottom) that a triangle may cover
+
+
+class Triangles(NamedTuple):
+    """A list of triangles in the world, front side counter-clockwise, in groups that are culled together."""
+
+    planes: NDArray[np.float32]  # (PLANES * stride,)
+    material: NDArray[np.int32]  # (stride,), see `material`
+    group_start: NDArray[np.int64]  # (groups + 1,), multiples of 16
+    group_box: NDArray[np.float32]  # (groups, 6): centre and half size
+
+
+class Camera(Protocol):
+    """A numba record: where a frame is seen from. Rows of the rotation are screen right, screen down and forward."""
+
+    x: float
+    y: float
+    z: float
+    right_x: float
+    right_y: float
+    right_z: float
+    down_x: float
+    down_y: float
+    down_z: float
+    forward_x: float
+    forward_y: float
+    forward_z: float
+    focal: float  # of a screen one unit wide: 0.5 / tan(half the horizontal field of view)
+    shadow_x: float  # the ground under the figure
+    shadow_y: float
+    shadow_z: float
+    shadow_radius: float
+
+
+CAMERA: Final = np.dtype([(name, np.float32) for name in Camera.__annotations__])
+
+
+class Look(NamedTuple):
+    """What surfaces look like, for all frames of a world."""
+
+    texels: NDArray[np.int32]  # (textures * TEXTURE_TEXELS,), 0x00BBGGRR
+    fog: NDArray[np.float32]  # (4,): red, green, blue in [0, 255], density a metre
+    sky: int  # the clouds' material
+
+
+class Scratch(NamedTuple):
+    """Memory that one drawing thread reuses from frame to frame."""
+
+    planes: NDArray[np.float32]  # (_SHADING * stride,), of every triangle that may be seen
+    material: NDArray[np.int32]  # (stride,)
+    edges: NDArray[np.float32]  # (_EDGES * 16,), of the 16 in hand
+    boxes: NDArray[np.int32]  # (_BOX * 16,)
+    words: NDArray[np.int32]  # (height * width,)
+
+
+def material(texture: int, red: float, green: float, blue: float) -> int:
+    """A texture's number and a tint in [0, 2) as one int32: 5 bits and 3 x 9."""
+    tint = [min(511, max(0, round(256 * c))) for c in (red, green, blue)]
+    packed = texture | tint[0] << 5 | tint[1] << 14 | tint[2] << 23
+    return packed - (1 << 32) if packed >> 31 else packed
+
+
+def make_scratch(triangles: int, width: int, height: int) -> Scratch:
+    """Scratch for frames of `width` x `height` (width a multiple of 16) and scenes of so many triangles."""
+    stride = (triangles // LANES + 3 | 1) * LANES  # an odd number of vectors keeps rows apart in the cache
+    return Scratch(
+        np.zeros(_SHADING * stride, np.float32),
+        np.zeros(stride, np.int32),
+        aligned(_EDGES * LANES, np.float32),
+        aligned(_BOX * LANES, np.int32),
+        aligned(height * width, np.int32),
+    )
+
+
+def aligned(size: int, dtype: type[np.float32] | type[np.int32]) -> NDArray[Any]:
+    """Zeros that begin at a multiple of 64 bytes, so that a vector need not lie across two cache lines."""
+    memory = np.zeros(size + LANES, dtype)
+    skip = -memory.ctypes.data % 64 // 4
+    return memory[skip : skip + size]
+
+
+@kernel
+def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, half_height: float) -> bool:
+    """Whether a box may touch the view, whose sides have these slopes."""
+    dx, dy, dz = box[0] - camera.x, box[1] - camera.y, box[2] - camera.z
+    x = dx * camera.right_x + dy * camera.right_y + dz * camera.right_z
+    y = dx * camera.down_x + dy * camera.down_y + dz * camera.down_z
+    z = dx * camera.forward_x + dy * camera.forward_y + dz * camera.forward_z
+    ex = box[3] * abs(camera.right_x) + box[4] * abs(camera.right_y) + box[5] * abs(camera.right_z)
+    ey = box[3] * abs(camera.down_x) + box[4] * abs(camera.down_y) + box[5] * abs(camera.down_z)
+    ez = box[3] * abs(camera.forward_x) + box[4] * abs(camera.forward_y) + box[5] * abs(camera.forward_z)
+    reach = z + ez
+    return reach > 0.0 and abs(x) - ex < half_width * reach and abs(y) - ey < half_height * reach
+
+
+@kernel
+def _to_screen(planes, stride, corner, t, camera, focal):
+    """16 triangles' corner as (x, y, depth): pixels from the screen's centre times depth, and metres."""
+    x = load(planes, 3 * corner * stride + t) - camera.x
+    y = load(planes, (3 * corner + 1) * stride + t) - camera.y
+    z = load(planes, (3 * corner + 2) * stride + t) - camera.z
+    return (
+        (x * camera.right_x + y * camera.right_y + z * camera.right_z) * focal,
+        (x * camera.down_x + y * camera.down_y + z * camera.down_z) * focal,
+        x * camera.forward_x + y * camera.forward_y + z * camera.forward_z,
+    )
+
+
+@kernel
+def _edge(p, q):
+    """The edge through p and q, positive on the inner side; exactly the negative of the edge through q and p."""
+    return (
+        difference_of_products(p[1], q[2], q[1], p[2]),
+        difference_of_products(q[0], p[2], p[0], q[2]),
+        difference_of_products(p[0], q[1], q[0], p[1]),
+    )
+
+
+@kernel
+def _range(low, high, size):
+    """First and last + 1 of the pixel centres between two distances from the screen's centre, within [0, size)."""
+    half, zero, end = np.float32(0.5) * np.float32(size), spread_float(0.0), spread_float(size)
+    first = truncate(minimum(maximum(low + half, zero), end) + 0.499)
+    return first, truncate(minimum(maximum(high + half, zero), end) + 0.501)
+
+
+@kernel
+def _boxes(a, b, c, width, height, boxes):
+    """Store the pixels that each triangle may cover; returns a mask of those that may cover any.
+
+    A triangle wholly in front is bounded by its corners; of one that reaches behind the eye, every pixel is tried.
+    """
+    in_front = minimum(a[2], minimum(b[2], c[2])) > NEAR
+    inverse = 1.0 / (a[2] * b[2] * c[2])
+    ia, ib, ic = b[2] * c[2] * inverse, a[2] * c[2] * inverse, a[2] * b[2] * inverse
+    p, q, r = a[0] * ia, b[0] * ib, c[0] * ic
+    x0, x1 = _range(minimum(p, minimum(q, r)), maximum(p, maximum(q, r)), width)
+    p, q, r = a[1] * ia, b[1] * ib, c[1] * ic
+    y0, y1 = _range(minimum(p, minimum(q, r)), maximum(p, maximum(q, r)), height)
+    zero = spread_int(0)
+    x0, x1 = select(in_front, x0, zero), select(in_front, x1, spread_int(width))
+    y0, y1 = select(in_front, y0, zero), select(in_front, y1, spread_int(height))
+    store(boxes, 0, x0 & ~(LANES - 1))  # whole vectors, so that a load meets what was just stored
+    store(boxes, LANES, x1)
+    store(boxes, 2 * LANES, y0)
+    store(boxes, 3 * LANES, y1)
+    return (x0 < x1) & (y0 < y1)
+
+
+@kernel
+def _touches_view(a, b, c, width, height):
+    """False where all three corners lie beyond one side of the view, even if some are behind the eye."""
+    w, h = np.float32(0.5) * np.float32(width), np.float32(0.5) * np.float32(height)
+    right = minimum(a[0] - a[2] * w, minimum(b[0] - b[2] * w, c[0] - c[2] * w)) < 0.0
+    left = maximum(a[0] + a[2] * w, maximum(b[0] + b[2] * w, c[0] + c[2] * w)) > 0.0
+    below = minimum(a[1] - a[2] * h, minimum(b[1] - b[2] * h, c[1] - c[2] * h)) < 0.0
+    above = maximum(a[1] + a[2] * h, maximum(b[1] + b[2] * h, c[1] + c[2] * h)) > 0.0
+    front = maximum(a[2], maximum(b[2], c[2])) > NEAR
+    return right & left & below & above & front
+
+
+@kernel
+def _draw_triangles(scene, first, last, camera, scratch, count, width, height):
+    """Set up and cover triangles [first, last), numbered from `count`; returns the next number."""
+    corners, planes, edges = scene.planes, scratch.planes, scratch.edges
+    stride, out_stride = scene.material.size, scratch.material.size
+    focal = np.float32(camera.focal * np.float32(width))
+    for t in range(first, last, LANES):
+        a = _to_screen(corners, stride, 0, t, camera, focal)
+        b = _to_screen(corners, stride, 1, t, camera, focal)
+        c = _to_screen(corners, stride, 2, t, camera, focal)
+        e0, e1, e2 = _edge(c, b), _edge(a, c), _edge(b, a)
+        det = a[0] * e0[0] + a[1] * e0[1] + a[2] * e0[2]
+        keep = (det > 1e-9) & _touches_view(a, b, c, width, height) & _boxes(a, b, c, width, height, scratch.boxes)
+        kept = mask_bits(keep)
+        if kept == 0:
+            continue
+        inverse = 1.0 / det
+        for k in range(3):
+            store(edges, k * LANES, e0[k])
+            store(edges, (3 + k) * LANES, e1[k])
+            store(edges, (6 + k) * LANES, e2[k])
+            store(edges, (9 + k) * LANES, (e0[k] + e1[k] + e2[k]) * inverse)
+        for row in range(0, _SHADING, 3):
+            p = load(corners, (9 + row) * stride + t) * inverse
+            q = load(corners, (10 + row) * stride + t) * inverse
+            r = load(corners, (11 + row) * stride + t) * inverse
+            for k in range(3):
+                store_selected(planes, (row + k) * out_stride + count, e0[k] * p + e1[k] * q + e2[k] * r, keep)
+        store_selected(scratch.material, count, load(scene.material, t), keep)
+        while kept != 0:
+            _cover(scratch, trailing_zeros(kept), count, width, height)
+            kept &= kept - 1
+            count += 1
+    return count
+
+
+@kernel
+def _cover(scratch, lane, number, width, height):
+    """Put one triangle's word wherever it is the nearest so far."""
+    edges, boxes, words = scratch.edges, scratch.boxes, scratch.words
+    centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
+    centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
+    b0, b1 = spread_float(edges[LANES + lane]), spread_float(edges[4 * LANES + lane])
+    b2, bw = spread_float(edges[7 * LANES + lane]), spread_float(edges[10 * LANES + lane])
+    numbers = spread_int(number)
+    top, bottom = np.int64(boxes[2 * LANES + lane]), np.int64(boxes[3 * LANES + lane])
+    for x in range(np.int64(boxes[lane]), np.int64(boxes[LANES + lane]), LANES):
+        px = to_floats(lane_index()) + (np.float32(x) + centre_x)
+        e0 = px * edges[lane] + edges[2 * LANES + lane]
+        e1 = px * edges[3 * LANES + lane] + edges[5 * LANES + lane]
+        e2 = px * edges[6 * LANES + lane] + edges[8 * LANES + lane]
+        ew = px * edges[9 * LANES + lane] + edges[11 * LANES + lane]
+        for y in range(top, bottom):
+            py = spread_float(np.float32(y) + centre_y)
+            inside = minimum(py * b0 + e0, minimum(py * b1 + e1, py * b2 + e2)) >= 0.0
+            depth = minimum(py * bw + ew, spread_float(_LARGEST))
+            word = (((bits(depth) - _DEPTH_BIAS) << (32 - _DEPTH_BITS)) & ~_ID) | numbers
+            seen = load(words, y * width + x)
+            store(words, y * width + x, select(inside, unsigned_maximum(seen, word), seen))
+
+
+@kernel
+def _set_up_sky(camera, scratch, material, width):
+    """Triangle 0: a plane of clouds overhead and its mirror image below; its light is its inverse depth."""
+    planes, stride = scratch.planes, scratch.material.size
+    pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))
+    height = np.float32(1.0 / SKY_HEIGHT)
+    for row, right, down, forward, scale in (
+        (0, camera.right_x, camera.down_x, camera.forward_x, np.float32(1.0)),
+        (3, camera.right_y, camera.down_y, camera.forward_y, np.float32(1.0)),
+        (6, camera.right_z, camera.down_z, camera.forward_z, height),
+    ):
+        planes[row * stride] = right * pixel * scale
+        planes[(row + 1) * stride] = down * pixel * scale
+        planes[(row + 2) * stride] = forward * scale
+    scratch.material[0] = material
+
+
+@kernel
+def _shade(scratch, camera, look, width, height, image, start):
+    """Colour the pixels of one frame, which begins at image[start], and clear the words for the next."""
+    planes, words = scratch.planes, scratch.words
+    stride = scratch.material.size
+    lanes = to_floats(lane_index())
+    pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))  # of the view's slope
+    centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
+    centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
+    haze_r, haze_g, haze_b, density = look.fog[0], look.fog[1], look.fog[2], look.fog[3]
+    shadow = _shadow_planes(camera, pixel)
+    left, right, top, bottom = _shadow_box(camera, width, height)
+    for y in range(height):
+        py = np.float32(y) + centre_y
+        for x in range(0, width, LANES):
+            place = y * width + x
+            word = load(words, place)
+            number = word & _ID
+            px = lanes + (np.float32(x) + centre_x)
+            depth = from_bits(((word & ~_ID) >> (32 - _DEPTH_BITS)) + _DEPTH_BIAS)
+            u, v, light, surface = spread_float(0.0), spread_float(0.0), spread_float(0.0), spread_int(0)
+            pending = np.int64((1 << LANES) - 1)
+            while pending != 0:  # once for each triangle among the 16 pixels, mostly one or two
+                t = np.int64(words[place + trailing_zeros(pending)] & _ID)
+                here = number == spread_int(t)
+                pending &= ~mask_bits(here)
+                u = select(here, _plane(planes, 0, stride, t, px, py), u)
+                v = select(here, _plane(planes, 3, stride, t, px, py), v)
+                light = select(here, _plane(planes, 6, stride, t, px, py), light)
+                surface = select(here, spread_int(scratch.material[t]), surface)
+                if t == 0:
+                    light = select(here, maximum(magnitude(light), spread_float(1.0 / 4096.0)), light)
+                    depth = select(here, light, depth)
+            store(words, place, spread_int(0))
+            z = 1.0 / depth
+            texel = _sample(look.texels, surface & 31, u * z, v * z, z * (pixel * np.float32(91.4)), number)
+            light = light * z
+            if top <= y < bottom and left - LANES < x < right:
+                light = light * _shadow(shadow, px, py, z)
+            haze = z * density
+            haze = minimum(haze * haze, spread_float(1.0))
+            lit = (1.0 - haze) * light * (1.0 / 256.0)
+            full = spread_float(255.0)
+            r = minimum(to_floats(texel & 255) * to_floats((surface >> 5) & 511) * lit + haze * haze_r, full)
+            g = minimum(to_floats((texel >> 8) & 255) * to_floats((surface >> 14) & 511) * lit + haze * haze_g, full)
+            b = minimum(to_floats((texel >> 16) & 255) * to_floats(surface >> 23) * lit + haze * haze_b, full)
+            store_rgb(image, start + (y * width + x) * 3, truncate(r) | (truncate(g) << 8) | (truncate(b) << 16))
+
+
+@kernel
+def _shadow_planes(camera, pixel):
+    """For x, y and z: how a pixel's offset from the shadow's centre, in radii, follows from its place and depth."""
+    size = np.float32(1.0) / camera.shadow_radius
+    return (
+        (camera.right_x * pixel * size, camera.down_x * pixel * size, camera.forward_x * size, (camera.x - camera.shadow_x) * size),
+        (camera.right_y * pixel * size, camera.down_y * pixel * size, camera.forward_y * size, (camera.y - camera.shadow_y) * size),
+        (camera.right_z * pixel * size, camera.down_z * pixel * size, camera.forward_z * size, (camera.z - camera.shadow_z) * size),
+    )
+
+
+@kernel
+def _shadow(shadow, px, py, z):
+    """How much light is left near the ground under the figure: 0.4 in the middle, 1 from a radius on."""
+    beside = spread_float(0.0)
+    for along_x, along_y, ahead, offset in shadow:
+        away = (px * along_x + (along_y * py + ahead)) * z + offset
+        beside = beside + away * away
+    return minimum(beside * 0.6 + 0.4, spread_float(1.0))
+
+
+@kernel
+def _shadow_box(camera, width, height):
+    """The pixels [left, right) x [top, bottom) that the shadow may reach; all of them where the eye is inside it."""
+    dx, dy, dz = camera.shadow_x - camera.x, camera.shadow_y - camera.y, camera.shadow_z - camera.z
+    focal = camera.focal * width
+    x = (dx * camera.right_x + dy * camera.right_y + dz * camera.right_z) * focal
+    y = (dx * camera.down_x + dy * camera.down_y + dz * camera.down_z) * focal
+    z = dx * camera.forward_x + dy * camera.forward_y + dz * camera.forward_z
+    reach = camera.shadow_radius * 1.2
+    if z < -reach:
+        return 0, 0, 0, 0
+    if z < 2.0 * reach:
+        return 0, width, 0, height
+    r = reach * focal
+    left, right = (x - r) / (z - reach) + 0.5 * width, (x + r) / (z - reach) + 0.5 * width
+    top, bottom = (y - r) / (z - reach) + 0.5 * height, (y + r) / (z - reach) + 0.5 * height
+    return int(max(left, -1.0)), int(min(right, width) + 1.0), int(max(top, 0.0)), int(min(bottom, height) + 1.0)
+
+
+@kernel
+def _plane(planes, row, stride, t, px, py):
+    """A plane's value at 16 pixels of a row."""
+    return px * planes[row * stride + t] + (planes[(row + 1) * stride + t] * py + planes[(row + 2) * stride + t])
+
+
+@kernel
+def _sample(texels, texture, u, v, z, number):
+    """Texels at (u, v), from a mip level that fits the depth; z is scaled to a screen 128 wide."""
+    exponent = (bits(z) >> 23) - (127 + 2)
+    exponent = select(exponent < spread_int(6), exponent, spread_int(6))
+    level = select((exponent < 0) | (number == 0), spread_int(0), exponent)
+    column, row = truncate(u + 65536.0) & 63, truncate(v + 65536.0) & 63
+    inside = 5461 - (spread_int(5461) >> (level << 1)) + ((row >> level) << (6 - level)) + (column >> level)
+    return gather(texels, texture * TEXTURE_TEXELS + inside)
+
+
+@kernel
+def draw(scene, figure, figure_size, camera, look, scratch, width, height, image, start):
+    """Draw one frame of the static `scene` and the first `figure_size` triangles of `figure`.
+
+    Args: width: a multiple of 16. image: flat uint8; the frame takes 3 * width * height bytes from `start`.
+    """
+    count = 1
+    half_width = np.float32(0.5) / camera.focal
+    half_height = half_width * np.float32(height) / np.float32(width)
+    for group in range(scene.group_box.shape[0]):
+        if _is_visible(scene.group_box[group], camera, half_width, half_height):
+            first, last = scene.group_start[group], scene.group_start[group + 1]
+            count = _draw_triangles(scene, first, last, camera, scratch, count, width, height)
+    _draw_triangles(figure, 0, figure_size, camera, scratch, count, width, height)
+    _set_up_sky(camera, scratch, look.sky, width)
+    _shade(scratch, camera, look, width, height, image, start)
+
+
+@entry
+def draw_frames(scene, figure, figure_size, cameras, look, scratch, width, height, image):
+    """Draw a frame for each of `cameras` into image, (frames, height, width, 3) uint8, one after another."""
+    flat = image.reshape(-1)
+    for k in range(cameras.size):
+        draw(scene, figure, figure_size, cameras[k], look, scratch, width, height, flat, k * width * height * 3)
