@@ -92,7 +92,7 @@ class Ground(NamedTuple):
     edges: NDArray[np.float64]  # (solids, 8, 3): inside where a * x + b * y <= c, for all rows
     tops: NDArray[np.float64]  # (solids, 3): slope_x, slope_y, height
     cell_start: NDArray[np.int64]  # (cells + 1,)
-    cell_solids: NDArray[np.int64]
+    cell_solids: NDArray[np.int64]  # the solids that reach into each cell; ~index for one that covers all of it
 
 
 SPAWNS: Final = (
@@ -197,6 +197,9 @@ def _main_island() -> list[Solid]:
     ]
 
 
+_SIZES: Final = {"rock": (0.85, 1.1), "pine": (0.9, 5.2), "autumn": (0.28, 6.6), "birch": (0.28, 6.6)}
+"""Of dressing: the solid part's radius, and the height. Crowns hang above the camera, or keep it out."""
+
 _DUMMIES: Final = ((-9.0, -19.0), (4.5, -19.5), (-17.5, -10.5), (17.5, -11.5), (-6.0, 62.0), (10.0, 74.0))
 """Posts that one can practise on; where players who would rather fight than travel spend their time."""
 
@@ -248,14 +251,13 @@ def _scatter(
         if count == 0:
             return
         x, y = float(rng.uniform(area[0], area[2])), float(rng.uniform(area[1], area[3]))
-        size = float(rng.uniform(0.8, 1.25))
+        size = float(rng.uniform(0.85, 1.2))
         around = [_height(solids, x + dx, y + dy) for dx in (-1.1, 0, 1.1) for dy in (-1.1, 0, 1.1)]
         level = max(around) - min(around) < 0.05
         on_path = any(_distance((x, y), *path) < 2.4 for path in _PATHS)
         crowded = any(math.hypot(x - d.x, y - d.y) < 2.2 for d in dressing)
         if level and not on_path and not crowded:
-            radius = 0.75 * size if kind == "rock" else 0.28
-            height = 1.1 * size if kind == "rock" else 5.0 * size
+            radius, height = (part * size for part in _SIZES[kind])
             dressing.append(Dressing(kind, x, y, around[0], radius, height, float(rng.uniform(0, math.pi))))
             count -= 1
 
@@ -295,9 +297,19 @@ def build_ground(island: Island) -> Ground:
         xs, ys = [c[0] for c in corners], [c[1] for c in corners]
         for i in range(int((min(xs) - _LOW[0]) // CELL), int((max(xs) - _LOW[0]) // CELL) + 1):
             for j in range(int((min(ys) - _LOW[1]) // CELL), int((max(ys) - _LOW[1]) // CELL) + 1):
-                cells[i * _CELLS[1] + j].append(index)
+                x, y = _LOW[0] + i * CELL, _LOW[1] + j * CELL
+                covered = all(_contains(solid, x + dx, y + dy) for dx in (0.0, CELL) for dy in (0.0, CELL))
+                cells[i * _CELLS[1] + j].append(~index if covered else index)
     start = np.cumsum([0] + [len(c) for c in cells])
     return Ground(edges, tops, start.astype(np.int64), np.array([s for c in cells for s in c], np.int64))
+
+
+@kernel
+def _is_inside(edges: NDArray[np.float64], solid: int, x: float, y: float) -> bool:
+    for e in range(_SIDES):
+        if edges[solid, e, 0] * x + edges[solid, e, 1] * y > edges[solid, e, 2]:
+            return False
+    return True
 
 
 @kernel
@@ -309,14 +321,9 @@ def height_at(ground: Ground, x: float, y: float) -> float:
     i, j = int((x - _LOW[0]) * (1.0 / CELL)), int((y - _LOW[1]) * (1.0 / CELL))
     cell = i * _CELLS[1] + j
     for k in range(ground.cell_start[cell], ground.cell_start[cell + 1]):
-        s = ground.cell_solids[k]
+        covers = ground.cell_solids[k] < 0
+        s = ~ground.cell_solids[k] if covers else ground.cell_solids[k]
         top = ground.tops[s, 0] * x + ground.tops[s, 1] * y + ground.tops[s, 2]
-        if top > best:
-            inside = True
-            for e in range(_SIDES):
-                if ground.edges[s, e, 0] * x + ground.edges[s, e, 1] * y > ground.edges[s, e, 2]:
-                    inside = False
-                    break
-            if inside:
-                best = top
+        if top > best and (covers or _is_inside(ground.edges, s, x, y)):
+            best = top
     return best

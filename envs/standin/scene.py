@@ -241,7 +241,7 @@ def _vector(p: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Vector:
 def _add_leaf_tree(mesh: Mesh, d: Dressing, rng: np.random.Generator) -> None:
     pale = (1.9, 1.9, 1.9) if d.kind == "birch" else (1.0, 1.0, 1.0)
     trunk = material(texture("bark"), *pale)
-    crown = d.ground + 0.68 * d.height
+    crown = d.ground + 0.7 * d.height
     _add_tube(
         mesh,
         _ring(d.x, d.y, d.ground, 0.3, 5, d.turn),
@@ -264,18 +264,18 @@ def _add_pine(mesh: Mesh, d: Dressing, rng: np.random.Generator) -> None:
         _ring(d.x, d.y, d.ground + 0.4 * d.height, 0.2, 5, d.turn),
         material(texture("bark"), 0.9, 0.8, 0.75),
     )
-    for low, high, radius in ((0.22, 0.62, 1.5), (0.45, 0.82, 1.15), (0.66, 1.06, 0.8)):
+    for low, high, radius in ((0.12, 0.55, 1.3), (0.38, 0.8, 1.05), (0.64, 1.06, 0.75)):
         base = _ring(d.x, d.y, d.ground + low * d.height, radius, 6, d.turn + 3 * low)
         _add_cone(mesh, base, (d.x, d.y, d.ground + high * d.height), leaf)
-        if low < 0.3:  # the lowest is seen from below
+        if low < 0.2:  # the lowest is seen from below
             _add_cone(mesh, base[::-1], (d.x, d.y, d.ground + (low + 0.04) * d.height), leaf)
 
 
 def _add_rock(mesh: Mesh, d: Dressing, rng: np.random.Generator) -> None:
     tone = rng.uniform(0.85, 1.1)
     stone = material(texture("rock"), tone, tone, tone)
-    size = (1.15 * d.radius, 1.15 * d.radius, 0.85 * d.height)
-    _add_ball(mesh, (d.x, d.y, d.ground + 0.3 * d.height), size, 0.14, stone, rng)
+    size = (0.98 * d.radius, 0.98 * d.radius, 0.8 * d.height)
+    _add_ball(mesh, (d.x, d.y, d.ground + 0.25 * d.height), size, 0.12, stone, rng)
 
 
 def _add_dummy(mesh: Mesh, d: Dressing, rng: np.random.Generator) -> None:

@@ -1,0 +1,197 @@
+"""The player's figure: a body of boxes, posed anew for every frame from what the player is doing."""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.standin.characters import (
+    BULK,
+    COAT,
+    DARK,
+    HAT_HEIGHT,
+    HAT_WIDTH,
+    HEAD,
+    HEIGHT,
+    PACK,
+    SKIN,
+    STEEL,
+    TRIM,
+    TROUSERS,
+    WEAPON_LENGTH,
+    WEAPON_WIDTH,
+    Wardrobe,
+)
+from envs.standin.jit import kernel
+from envs.standin.physics import APPEAR, CAST, DODGE, EMOTE, GUARD, HEAVY, IDLE, LAND, RUN_SPEED, STRIKE, THROW, Body
+from envs.standin.raster import PLANES, Triangles, aligned
+from envs.standin.simd import LANES
+
+_BOXES: Final = 15
+_TRIANGLES: Final = -(-_BOXES * 12 // LANES) * LANES
+
+
+def make_figure() -> Triangles:
+    """Room for one figure."""
+    stride = _TRIANGLES | LANES
+    return Triangles(
+        aligned(PLANES * stride, np.float32),
+        aligned(stride, np.int32),
+        np.zeros(1, np.int64),
+        np.zeros((0, 6), np.float32),
+    )
+
+
+@kernel
+def pose(body: Body, character: int, skin: int, wardrobe: Wardrobe, sun: NDArray[np.float64], out: Triangles) -> int:
+    """Write the figure's triangles; returns how many, a multiple of 16."""
+    build, colours = wardrobe.build[character], wardrobe.colours[character, skin]
+    size = build[HEIGHT]
+    busy, since = int(body.busy), body.busy_time
+    speed = min(1.0, math.hypot(body.vx, body.vy) / RUN_SPEED)
+    airborne = body.grounded == 0.0
+
+    # Angles in the plane of motion: 0 hangs down, positive swings ahead.
+    swing = math.sin(body.stride) * (0.25 + 0.75 * speed) * min(1.0, 4.0 * speed)
+    left_leg, right_leg = swing, -swing
+    left_knee = -max(0.0, -math.cos(body.stride)) * 1.3 * speed - 0.08
+    right_knee = -max(0.0, math.cos(body.stride)) * 1.3 * speed - 0.08
+    left_arm, right_arm, elbow = -0.9 * swing, 0.9 * swing, 0.25 + 0.8 * speed
+    lean, spin, crouch, grow = 0.22 * speed, 0.0, 0.0, 1.0
+    if airborne:
+        left_leg, right_leg, left_knee, right_knee = 0.8, -0.15, -1.1, -0.5
+        left_arm, right_arm = 1.1, -0.7
+        if body.flight >= 0.0:
+            lean, left_leg, right_leg, left_arm, right_arm = 0.75, -0.25, 0.1, 2.6, 2.6
+    if busy == DODGE:
+        lean, crouch = min(1.0, since / 0.35) * 2.0 * math.pi, 0.3 if since < 0.4 else 0.12
+        left_leg = right_leg = 1.3 if since < 0.35 else 0.4
+        left_knee = right_knee = -1.7 if since < 0.35 else -0.8
+    elif busy == STRIKE:
+        right_arm, elbow, lean = 2.9 - 9.0 * min(0.3, since), 0.1, 0.25
+    elif busy == HEAVY:
+        spin, right_arm, left_arm, elbow = since * (2.0 * math.pi / 0.7), 1.5, 1.5, 0.0
+    elif busy == THROW:
+        right_arm, elbow, lean = 3.4 - 7.0 * min(0.35, since), 0.4, 0.15
+    elif busy == GUARD:
+        left_arm, right_arm, elbow, crouch = 1.0, 1.0, 1.6, 0.08
+    elif busy == CAST:
+        left_arm = right_arm = 2.9 + 0.2 * math.sin(20.0 * since)
+        elbow = 0.0
+    elif busy == EMOTE:
+        right_arm, elbow = 2.7 + 0.45 * math.sin(14.0 * since), 0.2
+    elif busy == LAND:
+        crouch = 0.3 * max(0.0, 1.0 - since / 0.3)
+        left_leg, right_leg, left_knee, right_knee = 0.9, 0.7, -1.5, -1.3
+    elif busy == APPEAR:
+        grow, spin = min(1.0, 0.15 + since / 0.7), (1.0 - min(1.0, since / 0.7)) * 6.0
+        left_arm = right_arm = 2.4
+
+    s = size * grow
+    bulk = build[BULK]
+    hip = (0.86 - crouch) * s
+    frame = _frame(body, spin, lean, hip)
+    n = 0
+    for side in range(2):
+        sign = 1.0 if side else -1.0
+        leg, knee = (right_leg, right_knee) if side else (left_leg, left_knee)
+        arm = right_arm if side else left_arm
+        across = sign * 0.13 * s * bulk
+        n = _limb(out, n, frame, across, 0.0, hip, leg, 0.44 * s, 0.085 * s * bulk, 0.1 * s * bulk, colours[TROUSERS], sun)
+        kf, ku = 0.44 * s * math.sin(leg), hip - 0.44 * s * math.cos(leg)
+        n = _limb(out, n, frame, across, kf, ku, leg + knee, 0.42 * s, 0.075 * s * bulk, 0.09 * s * bulk, colours[DARK], sun)
+        shoulder, reach = sign * 0.29 * s * bulk, hip + 0.52 * s
+        n = _limb(out, n, frame, shoulder, 0.0, reach, arm, 0.3 * s, 0.07 * s * bulk, 0.08 * s * bulk, colours[COAT], sun)
+        ef, eu = 0.3 * s * math.sin(arm), reach - 0.3 * s * math.cos(arm)
+        n = _limb(out, n, frame, shoulder, ef, eu, arm + elbow, 0.3 * s, 0.06 * s, 0.065 * s, colours[SKIN], sun)
+        if side and build[WEAPON_LENGTH] > 0.0:
+            hf, hu = ef + 0.28 * s * math.sin(arm + elbow), eu - 0.28 * s * math.cos(arm + elbow)
+            width = build[WEAPON_WIDTH]
+            n = _limb(out, n, frame, shoulder, hf, hu, arm + elbow + 1.35, build[WEAPON_LENGTH] * s, width, width, colours[STEEL], sun)
+    n = _limb(out, n, frame, 0.0, 0.0, hip + 0.02 * s, math.pi, 0.58 * s, 0.22 * s * bulk, 0.13 * s * bulk, colours[COAT], sun)
+    n = _limb(out, n, frame, 0.0, 0.0, hip - 0.08 * s, math.pi, 0.16 * s, 0.21 * s * bulk, 0.135 * s * bulk, colours[TRIM], sun)
+    top = hip + 0.62 * s
+    half = 0.13 * s * build[HEAD]
+    n = _limb(out, n, frame, 0.0, 0.02, top, math.pi, 2.0 * half, half, half, colours[SKIN], sun)
+    n = _limb(out, n, frame, 0.0, -0.03 * s, top + 1.1 * half, math.pi, 1.05 * half, 1.08 * half, 1.05 * half, colours[DARK], sun)
+    if build[HAT_HEIGHT] > 0.0:
+        n = _limb(out, n, frame, 0.0, 0.0, top + 1.9 * half, math.pi, build[HAT_HEIGHT], build[HAT_WIDTH], build[HAT_WIDTH], colours[TRIM], sun)
+    if build[PACK] > 0.0:
+        n = _limb(out, n, frame, 0.0, -(0.13 * s * bulk + build[PACK]), hip + 0.1 * s, math.pi, 0.42 * s, 0.17 * s, build[PACK], colours[TRIM], sun)
+    while n % LANES:  # nothing: a triangle without a size
+        for row in range(9):
+            out.planes[row * out.material.size + n] = 0.0
+        n += 1
+    return n
+
+
+@kernel
+def _frame(body: Body, spin: float, lean: float, pivot: float) -> tuple[float, float, float, float, float, float, float, float]:
+    """Where the body stands, how it is turned, and how it leans about its hip."""
+    facing = body.facing + spin
+    return body.x, body.y, body.z, math.sin(facing), math.cos(facing), math.sin(lean), math.cos(lean), pivot
+
+
+@kernel
+def _world(frame, across: float, ahead: float, up: float) -> tuple[float, float, float]:
+    """A point of the body in the world."""
+    x, y, z, sin, cos, lean_sin, lean_cos, pivot = frame
+    over = up - pivot
+    f, u = ahead * lean_cos + over * lean_sin, over * lean_cos - ahead * lean_sin + pivot
+    return x + cos * across + sin * f, y - sin * across + cos * f, z + u
+
+
+_FACES: Final = np.array(  # corner bits: 1 right, 2 ahead, 4 far end of the limb; counter-clockwise from outside
+    [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int64
+)
+
+
+@kernel
+def _limb(out, n, frame, across, ahead, up, angle, length, half_width, half_depth, material, sun):
+    """A box that hangs from a joint at an angle; returns the next free place."""
+    sin, cos = math.sin(angle), math.cos(angle)
+    stride = out.material.size
+    for face in range(6):
+        corners = (
+            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 0]),
+            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 1]),
+            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 2]),
+            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 3]),
+        )
+        light = _face_light(corners[0], corners[1], corners[2], sun)
+        _triangle(out.planes, stride, n, corners[0], corners[1], corners[2], 0.0, 12.0, 12.0, 0.0, 0.0, 12.0, light)
+        _triangle(out.planes, stride, n + 1, corners[0], corners[2], corners[3], 0.0, 12.0, 0.0, 0.0, 12.0, 12.0, light)
+        out.material[n] = material
+        out.material[n + 1] = material
+        n += 2
+    return n
+
+
+@kernel
+def _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, bits):
+    a = half_width if bits & 1 else -half_width
+    d = half_depth if bits & 2 else -half_depth
+    down = length if bits & 4 else 0.0
+    return _world(frame, across + a, ahead + d * cos + down * sin, up + d * sin - down * cos)
+
+
+@kernel
+def _face_light(a, b, c, sun):
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+    nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
+    facing = (nx * sun[0] + ny * sun[1] + nz * sun[2]) / size
+    return 0.62 + 0.12 * nz / size + 0.5 * max(0.0, facing)
+
+
+@kernel
+def _triangle(planes, stride, n, a, b, c, ua, ub, uc, va, vb, vc, light):
+    for k in range(3):
+        planes[k * stride + n] = a[k]
+        planes[(3 + k) * stride + n] = b[k]
+        planes[(6 + k) * stride + n] = c[k]
+        planes[(15 + k) * stride + n] = light
+    planes[9 * stride + n], planes[10 * stride + n], planes[11 * stride + n] = ua, ub, uc
+    planes[12 * stride + n], planes[13 * stride + n], planes[14 * stride + n] = va, vb, vc

@@ -1,0 +1,151 @@
+"""A number of players, each alone in a copy of the same world: moved, posed and drawn by one kernel.
+
+The single environment is a simulation of one and the batched one a simulation of many, so the same seeds and actions
+give the same frames in either. Work is split over threads in fixed ranges; no result depends on how.
+"""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.standin.camera import follow
+from envs.standin.characters import PACE, WARDROBE, Wardrobe
+from envs.standin.figure import make_figure, pose
+from envs.standin.island import Ground
+from envs.standin.jit import entry
+from envs.standin.physics import BODY, PLACES, Places, advance, place
+from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scratch
+from envs.standin.scene import World, build_world
+from envs.standin.simd import LANES
+
+SIDE: Final = 128  # pixels, of an observation
+
+
+class Stage(NamedTuple):
+    """What all players share and nobody changes."""
+
+    ground: Ground
+    places: Places
+    wardrobe: Wardrobe
+    triangles: Triangles
+    look: Look
+    sun: NDArray[np.float64]
+
+
+class Brush(NamedTuple):
+    """What one thread draws with."""
+
+    figure: Triangles
+    scratch: Scratch
+    camera: NDArray[np.void]  # (1,) CAMERA
+
+
+def make_stage(world: World) -> Stage:
+    """A world as kernels take it."""
+    return Stage(world.ground, PLACES, WARDROBE, world.triangles, world.look, np.array(world.island.sun))
+
+
+def make_brush(stage: Stage, width: int, height: int) -> Brush:
+    """Memory to draw frames of a size; the width is a multiple of 16."""
+    figure = make_figure()
+    triangles = stage.triangles.material.size + figure.material.size
+    return Brush(figure, make_scratch(triangles, width, height), np.zeros(1, CAMERA))
+
+
+class Simulation:
+    """`count` players in the world of a dressing seed.
+
+    `bodies` (count,) BODY, `characters` and `skins` (count,) int64 may be read at any time; see `put` to set them.
+    """
+
+    def __init__(self, count: int, dressing: int, threads: int = 1) -> None:
+        self.stage = make_stage(build_world(dressing))
+        self.bodies = np.zeros(count, BODY)
+        self.characters = np.zeros(count, np.int64)
+        self.skins = np.zeros(count, np.int64)
+        bounds = np.linspace(0, count, min(threads, count) + 1).astype(int).tolist()
+        self._ranges = list(zip(bounds, bounds[1:], strict=False))
+        self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in self._ranges]
+        self._pool = ThreadPoolExecutor(len(self._ranges)) if len(self._ranges) > 1 else None
+
+    def put(self, index: int, spawn: int, character: int, skin: int, appear: bool) -> None:
+        """Start player `index` anew at a spawn."""
+        self.characters[index], self.skins[index] = character, skin
+        pace = float(WARDROBE.build[character, PACE])
+        self.bodies[index]["falls"] = 0.0
+        put_body(self.stage, self.bodies[index : index + 1], spawn, pace, appear)
+
+    def advance(self, actions: NDArray[np.uint8], moving: NDArray[np.bool_], frames: NDArray[np.uint8]) -> None:
+        """Move the players that are `moving` by a tenth of a second and draw all.
+
+        Args: actions: (count, 16) uint8, checked. frames: (count, 128, 128, 3) uint8, written.
+        """
+        if self._pool is None:
+            self._run(0, actions, moving, frames)
+            return
+        jobs = [self._pool.submit(self._run, k, actions, moving, frames) for k in range(len(self._ranges))]
+        wait(jobs)
+        for job in jobs:
+            job.result()
+
+    def _run(self, part: int, actions: NDArray[np.uint8], moving: NDArray[np.bool_], frames: NDArray[np.uint8]) -> None:
+        low, high = self._ranges[part]
+        cast = (self.bodies, self.characters, self.skins)
+        advance_and_draw(self.stage, self._brushes[part], cast, actions, moving, low, high, frames)
+
+    def picture(self, index: int, width: int, height: int) -> NDArray[np.uint8]:
+        """A frame of any size of one player's view, (height, width, 3) uint8."""
+        padded = -(-width // LANES) * LANES
+        brush = make_brush(self.stage, padded, height)
+        body = self.bodies[index : index + 1].copy()  # drawing moves the camera, which is part of the body
+        frames = np.empty((1, height, padded, 3), np.uint8)
+        cast = (body, self.characters[index : index + 1], self.skins[index : index + 1])
+        still = np.zeros(1, np.bool_)
+        advance_and_draw(self.stage, brush, cast, np.zeros((1, 16), np.uint8), still, 0, 1, frames)
+        return frames[0, :, :width]
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+@entry
+def advance_and_draw(
+    stage: Stage,
+    brush: Brush,
+    cast: tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]],
+    actions: NDArray[np.uint8],
+    moving: NDArray[np.bool_],
+    low: int,
+    high: int,
+    frames: NDArray[np.uint8],
+) -> None:
+    """Move and draw players low to high - 1 of a cast of (bodies, characters, skins)."""
+    bodies, characters, skins = cast
+    height, width = frames.shape[1], frames.shape[2]
+    image = frames.reshape(-1)
+    camera = brush.camera[0]
+    for k in range(low, high):
+        body = bodies[k]
+        if moving[k]:
+            advance(body, actions[k], stage.ground, stage.places)
+        follow(body, stage.ground, camera)
+        size = pose(body, characters[k], skins[k], stage.wardrobe, stage.sun, brush.figure)
+        start = k * width * height * 3
+        draw(stage.triangles, brush.figure, size, camera, stage.look, brush.scratch, width, height, image, start)
+
+
+@entry
+def put_body(stage: Stage, bodies: NDArray[np.void], spawn: int, pace: float, appear: bool) -> None:
+    """Place the one body at a spawn."""
+    place(bodies[0], spawn, pace, appear, stage.ground, stage.places)
+
+
+@entry
+def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8]) -> None:
+    """Move the one body through actions, (steps, 16), without drawing."""
+    for k in range(actions.shape[0]):
+        advance(bodies[0], actions[k], stage.ground, stage.places)
