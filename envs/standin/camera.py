@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from envs.standin.island import VOID, Ground, height_at
+from envs.standin.island import VOID, Ground, height_at, rises_above
 from envs.standin.jit import kernel
 from envs.standin.physics import Body
 from envs.standin.raster import Camera
@@ -11,6 +11,8 @@ from envs.standin.raster import Camera
 BOOM: Final = 4.2  # metres from the figure's head to the camera, where there is room
 _HEAD: Final = 1.55
 _CLEARANCE: Final = 0.22
+_NEAREST: Final = 0.4
+_STRIDE: Final = 0.25
 _FOCAL: Final = 0.5 / math.tan(math.radians(78.0) / 2)
 
 
@@ -41,13 +43,22 @@ def follow(body: Body, ground: Ground, camera: Camera) -> None:
 @kernel
 def _free_length(ground: Ground, pivot: tuple[float, float, float], forward: tuple[float, float, float]) -> float:
     """How far the camera can be pulled back before it would enter something."""
-    length = 0.4
-    while length < BOOM:
-        further = length + 0.2
-        x, y, z = pivot[0] - forward[0] * further, pivot[1] - forward[1] * further, pivot[2] - forward[2] * further
-        limit = z - _CLEARANCE
-        for side in (-_CLEARANCE, 0.0, _CLEARANCE):
-            if height_at(ground, x + forward[1] * side, y - forward[0] * side) > limit:
-                return length
-        length = further
-    return BOOM
+    length = _NEAREST
+    while length < BOOM and not _is_blocked(ground, pivot, forward, length + _STRIDE, 0.0):
+        length += _STRIDE
+    while length > _NEAREST and (
+        _is_blocked(ground, pivot, forward, length, _CLEARANCE)
+        or _is_blocked(ground, pivot, forward, length, -_CLEARANCE)
+    ):
+        length -= _STRIDE
+    return min(length, BOOM)
+
+
+@kernel
+def _is_blocked(
+    ground: Ground, pivot: tuple[float, float, float], forward: tuple[float, float, float], length: float, side: float
+) -> bool:
+    """Whether a camera this far back, and this far to the side, would be in something."""
+    x = pivot[0] - forward[0] * length + forward[1] * side
+    y = pivot[1] - forward[1] * length - forward[0] * side
+    return rises_above(ground, x, y, pivot[2] - forward[2] * length - _CLEARANCE)

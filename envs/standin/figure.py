@@ -39,7 +39,7 @@ def make_figure() -> Triangles:
         aligned(PLANES * stride, np.float32),
         aligned(stride, np.int32),
         np.zeros(1, np.int64),
-        np.zeros((0, 6), np.float32),
+        np.zeros((0, 7), np.float32),
     )
 
 

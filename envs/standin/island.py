@@ -89,10 +89,12 @@ class Island:
 class Ground(NamedTuple):
     """The solids as arrays, for kernels: see `height_at`."""
 
-    edges: NDArray[np.float64]  # (solids, 8, 3): inside where a * x + b * y <= c, for all rows
+    edges: NDArray[np.float64]  # (solids, 8, 3): inside where a * x + b * y <= c, for as many rows as it has sides
+    sides: NDArray[np.int64]  # (solids,)
     tops: NDArray[np.float64]  # (solids, 3): slope_x, slope_y, height
     cell_start: NDArray[np.int64]  # (cells + 1,)
     cell_solids: NDArray[np.int64]  # the solids that reach into each cell; ~index for one that covers all of it
+    cell_top: NDArray[np.float64]  # (cells,): no ground in the cell is higher
 
 
 SPAWNS: Final = (
@@ -286,9 +288,10 @@ def build_ground(island: Island) -> Ground:
     """The island's solids and dressing as arrays that `height_at` reads."""
     solids = list(island.solids)
     solids += [prism("", d.x, d.y, d.radius, 6, d.ground + d.height, d.turn) for d in island.dressing]
-    edges = np.tile(np.array([0.0, 0.0, 1.0]), (len(solids), _SIDES, 1))
+    edges = np.zeros((len(solids), _SIDES, 3))
     tops = np.array([(s.slope_x, s.slope_y, s.height) for s in solids])
     cells: list[list[int]] = [[] for _ in range(_CELLS[0] * _CELLS[1])]
+    cell_top = np.full(len(cells), VOID)
     for index, solid in enumerate(solids):
         corners = solid.outline
         for row, ((ax, ay), (bx, by)) in enumerate(zip(corners, corners[1:] + corners[:1], strict=True)):
@@ -299,15 +302,19 @@ def build_ground(island: Island) -> Ground:
             for j in range(int((min(ys) - _LOW[1]) // CELL), int((max(ys) - _LOW[1]) // CELL) + 1):
                 x, y = _LOW[0] + i * CELL, _LOW[1] + j * CELL
                 covered = all(_contains(solid, x + dx, y + dy) for dx in (0.0, CELL) for dy in (0.0, CELL))
-                cells[i * _CELLS[1] + j].append(~index if covered else index)
+                cell = i * _CELLS[1] + j
+                cells[cell].append(~index if covered else index)
+                cell_top[cell] = max(cell_top[cell], *(solid.top(*c) for c in corners))
     start = np.cumsum([0] + [len(c) for c in cells])
-    return Ground(edges, tops, start.astype(np.int64), np.array([s for c in cells for s in c], np.int64))
+    members = np.array([s for c in cells for s in c], np.int64)
+    sides = np.array([len(s.outline) for s in solids])
+    return Ground(edges, sides, tops, start.astype(np.int64), members, cell_top)
 
 
 @kernel
-def _is_inside(edges: NDArray[np.float64], solid: int, x: float, y: float) -> bool:
-    for e in range(_SIDES):
-        if edges[solid, e, 0] * x + edges[solid, e, 1] * y > edges[solid, e, 2]:
+def _is_inside(ground: Ground, solid: int, x: float, y: float) -> bool:
+    for e in range(ground.sides[solid]):
+        if ground.edges[solid, e, 0] * x + ground.edges[solid, e, 1] * y > ground.edges[solid, e, 2]:
             return False
     return True
 
@@ -324,6 +331,23 @@ def height_at(ground: Ground, x: float, y: float) -> float:
         covers = ground.cell_solids[k] < 0
         s = ~ground.cell_solids[k] if covers else ground.cell_solids[k]
         top = ground.tops[s, 0] * x + ground.tops[s, 1] * y + ground.tops[s, 2]
-        if top > best and (covers or _is_inside(ground.edges, s, x, y)):
+        if top > best and (covers or _is_inside(ground, s, x, y)):
             best = top
     return best
+
+
+@kernel
+def rises_above(ground: Ground, x: float, y: float, limit: float) -> bool:
+    """Whether the ground over a point is higher than `limit`; mostly answered by the cell alone."""
+    if not (_LOW[0] <= x < _HIGH[0] and _LOW[1] <= y < _HIGH[1]):
+        return False
+    cell = int((x - _LOW[0]) * (1.0 / CELL)) * _CELLS[1] + int((y - _LOW[1]) * (1.0 / CELL))
+    if ground.cell_top[cell] <= limit:
+        return False
+    for k in range(ground.cell_start[cell], ground.cell_start[cell + 1]):
+        s = ground.cell_solids[k]
+        s = ~s if s < 0 else s
+        top = ground.tops[s, 0] * x + ground.tops[s, 1] * y + ground.tops[s, 2]
+        if top > limit and _is_inside(ground, s, x, y):
+            return True
+    return False

@@ -13,6 +13,8 @@ from envs.standin.simd import LANES
 
 TEXELS_PER_METRE: Final = 16.0
 _GROUP: Final = 12.0  # metres, the side of the squares that triangles are grouped by
+_VISIBLE_FROM: Final = 90.0  # metres, at which a triangle of 1 m2 shrinks to about a pixel of a small frame
+_REACHES: Final = (20.0, 40.0, 60.0, 80.0, 1000.0)  # metres, beyond which groups of small triangles are left out
 _AMBIENT: Final = 0.52
 _SUNLIGHT: Final = 0.72
 
@@ -80,25 +82,27 @@ class Mesh:
             raise ValueError(f"{len(self)} triangles, but a picture can hold {MAX_TRIANGLES - 2 * LANES}")
         corners = np.array(self._corners)  # (T, 3, 3)
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        areas = np.linalg.norm(normals, axis=1) / 2
+        normals /= 2 * areas[:, None]
         light = np.empty((len(corners), 3))
         _bake_light(ground, corners, normals, np.array(sun), light)
         rows = np.concatenate([corners.reshape(-1, 9), np.array(self._uv), light], axis=1)
 
         middle = corners.mean(axis=1)
-        square = np.floor(middle[:, 1] / _GROUP) * 1000 + np.floor(middle[:, 0] / _GROUP)
-        members = [np.flatnonzero(square == s) for s in np.unique(square)]
+        reach = np.array(_REACHES)[np.searchsorted(_REACHES[:-1], _VISIBLE_FROM * np.sqrt(areas))]
+        key = np.floor(middle[:, 1] / _GROUP) * 1e3 + np.floor(middle[:, 0] / _GROUP) + 1e6 * reach
+        members = [np.flatnonzero(key == k) for k in np.unique(key)]
         starts = np.cumsum([0] + [-(-len(m) // LANES) * LANES for m in members])
         stride = int(starts[-1]) | LANES  # rows apart by an odd number of vectors
         planes = aligned(PLANES * stride, np.float32).reshape(PLANES, stride)
         materials = aligned(stride, np.int32)
-        boxes = np.empty((len(members), 6), np.float32)
+        boxes = np.empty((len(members), 7), np.float32)
         for index, (start, member) in enumerate(zip(starts, members, strict=False)):
             place = slice(start, start + len(member))
             planes[:, place] = rows[member].T
             materials[place] = np.array(self._material, np.int32)[member]
             low, high = corners[member].min((0, 1)), corners[member].max((0, 1))
-            boxes[index] = np.concatenate([(low + high) / 2, (high - low) / 2])
+            boxes[index] = np.concatenate([(low + high) / 2, (high - low) / 2, reach[member[:1]]])
         return Triangles(planes.ravel(), materials, starts.astype(np.int64), boxes)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gamepad import BUTTONS, CENTRE
-from envs.standin.island import PADS, SPAWNS, VOID, Ground, height_at
+from envs.standin.island import PADS, SPAWNS, VOID, Ground, height_at, rises_above
 from envs.standin.jit import kernel
 
 SUBSTEPS: Final = 6  # a step of 0.1 s
@@ -79,12 +79,12 @@ class Places(NamedTuple):
     """Spawns and pads as arrays."""
 
     spawns: NDArray[np.float64]  # (4, 3): x, y, yaw
-    pads: NDArray[np.float64]  # (3, 9): x, y, ground, yaw, half length, half width, landing x, y, z
+    pads: NDArray[np.float64]  # (3, 10): x, y, ground, sine and cosine of yaw, half length, half width, landing x, y, z
 
 
 PLACES: Final = Places(
     np.array([(s.x, s.y, s.yaw) for s in SPAWNS]),
-    np.array([(p.x, p.y, p.ground, p.yaw, p.length / 2, p.width / 2, *p.landing) for p in PADS]),
+    np.array([(p.x, p.y, p.ground, math.sin(p.yaw), math.cos(p.yaw), p.length / 2, p.width / 2, *p.landing) for p in PADS]),
 )
 
 
@@ -246,10 +246,10 @@ def _obstruction(ground: Ground, x: float, y: float, limit: float) -> tuple[floa
     """Where a body at (x, y) would touch ground above `limit`: the sum of the directions away from it."""
     nx, ny = 0.0, 0.0
     for k in range(8):
-        if height_at(ground, x + _RING[k, 0], y + _RING[k, 1]) > limit:
+        if rises_above(ground, x + _RING[k, 0], y + _RING[k, 1], limit):
             nx -= _RING[k, 0]
             ny -= _RING[k, 1]
-    if nx == 0.0 and ny == 0.0 and height_at(ground, x, y) > limit:
+    if nx == 0.0 and ny == 0.0 and rises_above(ground, x, y, limit):
         nx = 1e-9  # inside something thinner than the ring
     return nx, ny
 
@@ -259,14 +259,14 @@ def _touch_pads(body: Body, places: Places) -> None:
     """Launch a body that has come onto a pad."""
     for k in range(places.pads.shape[0]):
         dx, dy = body.x - places.pads[k, 0], body.y - places.pads[k, 1]
-        sin, cos = math.sin(places.pads[k, 3]), math.cos(places.pads[k, 3])
+        sin, cos = places.pads[k, 3], places.pads[k, 4]
         along, across = dx * sin + dy * cos, dx * cos - dy * sin
         above = body.z - places.pads[k, 2]
-        if abs(along) < places.pads[k, 4] and abs(across) < places.pads[k, 5] and -0.3 < above < 1.2:
+        if abs(along) < places.pads[k, 5] and abs(across) < places.pads[k, 6] and -0.3 < above < 1.2:
             body.jumppad, body.flight, body.grounded, body.busy = k, 0.0, 0.0, IDLE
-            body.vx = (places.pads[k, 6] - body.x) / LAUNCH_TIME
-            body.vy = (places.pads[k, 7] - body.y) / LAUNCH_TIME
-            body.vz = (places.pads[k, 8] - body.z) / LAUNCH_TIME + 0.5 * GRAVITY * LAUNCH_TIME
+            body.vx = (places.pads[k, 7] - body.x) / LAUNCH_TIME
+            body.vy = (places.pads[k, 8] - body.y) / LAUNCH_TIME
+            body.vz = (places.pads[k, 9] - body.z) / LAUNCH_TIME + 0.5 * GRAVITY * LAUNCH_TIME
             body.facing = math.atan2(body.vx, body.vy)
 
 

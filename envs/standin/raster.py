@@ -51,6 +51,8 @@ MAX_TRIANGLES: Final = _ID  # number 0 is the sky
 SKY_HEIGHT: Final = 40.0  # metres, of the clouds above the eye
 _DEPTH_BIAS: Final = 0x3B800000  # the bits of 1 / 256 as float32
 _LARGEST: Final = 15.9375
+_HORIZON: Final = 1.0 / 4096.0  # the sky's least inverse depth
+_ALL_LANES: Final = (1 << LANES) - 1
 
 PLANES: Final = 18  # x, y, z of three corners, then the three corners' u, v (texels) and light
 _SHADING: Final = 9  # rows of Scratch.planes: the coefficients of x, y and 1 for u, v and light over depth
@@ -64,7 +66,7 @@ class Triangles(NamedTuple):
     planes: NDArray[np.float32]  # (PLANES * stride,)
     material: NDArray[np.int32]  # (stride,), see `material`
     group_start: NDArray[np.int64]  # (groups + 1,), multiples of 16
-    group_box: NDArray[np.float32]  # (groups, 6): centre and half size
+    group_box: NDArray[np.float32]  # (groups, 7): centre, half size, and how far its triangles can be made out
 
 
 class Camera(Protocol):
@@ -97,7 +99,7 @@ class Look(NamedTuple):
 
     texels: NDArray[np.int32]  # (textures * TEXTURE_TEXELS,), 0x00BBGGRR
     fog: NDArray[np.float32]  # (4,): red, green, blue in [0, 255], density a metre
-    sky: int  # the clouds' material
+    sky: int  # the clouds' texture, drawn as it is
 
 
 class Scratch(NamedTuple):
@@ -115,6 +117,9 @@ def material(texture: int, red: float, green: float, blue: float) -> int:
     tint = [min(511, max(0, round(256 * c))) for c in (red, green, blue)]
     packed = texture | tint[0] << 5 | tint[1] << 14 | tint[2] << 23
     return packed - (1 << 32) if packed >> 31 else packed
+
+
+_WHITE: Final = material(0, 1.0, 1.0, 1.0)
 
 
 def make_scratch(triangles: int, width: int, height: int) -> Scratch:
@@ -137,8 +142,8 @@ def aligned(size: int, dtype: type[np.float32] | type[np.int32]) -> NDArray[Any]
 
 
 @kernel
-def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, half_height: float) -> bool:
-    """Whether a box may touch the view, whose sides have these slopes."""
+def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, half_height: float, detail: float) -> bool:
+    """Whether a group may be seen in a view whose sides have these slopes; `detail` stretches the groups' reach."""
     dx, dy, dz = box[0] - camera.x, box[1] - camera.y, box[2] - camera.z
     x = dx * camera.right_x + dy * camera.right_y + dz * camera.right_z
     y = dx * camera.down_x + dy * camera.down_y + dz * camera.down_z
@@ -147,6 +152,8 @@ def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, hal
     ey = box[3] * abs(camera.down_x) + box[4] * abs(camera.down_y) + box[5] * abs(camera.down_z)
     ez = box[3] * abs(camera.forward_x) + box[4] * abs(camera.forward_y) + box[5] * abs(camera.forward_z)
     reach = z + ez
+    if z - ez > box[6] * detail:
+        return False
     return reach > 0.0 and abs(x) - ex < half_width * reach and abs(y) - ey < half_height * reach
 
 
@@ -183,25 +190,45 @@ def _range(low, high, size):
 
 @kernel
 def _boxes(a, b, c, width, height, boxes):
-    """Store the pixels that each triangle may cover; returns a mask of those that may cover any.
-
-    A triangle wholly in front is bounded by its corners; of one that reaches behind the eye, every pixel is tried.
-    """
-    in_front = minimum(a[2], minimum(b[2], c[2])) > NEAR
+    """Store the pixels that each triangle may cover; returns a mask of those that may cover any."""
     inverse = 1.0 / (a[2] * b[2] * c[2])
     ia, ib, ic = b[2] * c[2] * inverse, a[2] * c[2] * inverse, a[2] * b[2] * inverse
-    p, q, r = a[0] * ia, b[0] * ib, c[0] * ic
-    x0, x1 = _range(minimum(p, minimum(q, r)), maximum(p, maximum(q, r)), width)
-    p, q, r = a[1] * ia, b[1] * ib, c[1] * ic
-    y0, y1 = _range(minimum(p, minimum(q, r)), maximum(p, maximum(q, r)), height)
-    zero = spread_int(0)
-    x0, x1 = select(in_front, x0, zero), select(in_front, x1, spread_int(width))
-    y0, y1 = select(in_front, y0, zero), select(in_front, y1, spread_int(height))
+    left, right = _span(a[0] * ia, b[0] * ib, c[0] * ic)
+    top, bottom = _span(a[1] * ia, b[1] * ib, c[1] * ic)
+    crossing = minimum(a[2], minimum(b[2], c[2])) <= NEAR
+    if mask_bits(crossing) != 0:  # some reach behind the eye: what bounds them is where they are cut
+        near_left, near_right = _cut_span(a[0], b[0], c[0], a[2], b[2], c[2])
+        near_top, near_bottom = _cut_span(a[1], b[1], c[1], a[2], b[2], c[2])
+        left, right = select(crossing, near_left, left), select(crossing, near_right, right)
+        top, bottom = select(crossing, near_top, top), select(crossing, near_bottom, bottom)
+    x0, x1 = _range(left, right, width)
+    y0, y1 = _range(top, bottom, height)
     store(boxes, 0, x0 & ~(LANES - 1))  # whole vectors, so that a load meets what was just stored
     store(boxes, LANES, x1)
     store(boxes, 2 * LANES, y0)
     store(boxes, 3 * LANES, y1)
     return (x0 < x1) & (y0 < y1)
+
+
+@kernel
+def _span(p, q, r):
+    return minimum(p, minimum(q, r)), maximum(p, maximum(q, r))
+
+
+@kernel
+def _cut_span(p, q, r, pz, qz, rz):
+    """The span on the screen of the part of a triangle beyond NEAR."""
+    low, high = spread_float(1e9), spread_float(-1e9)
+    for x, z, next_x, next_z in ((p, pz, q, qz), (q, qz, r, rz), (r, rz, p, pz)):
+        inside, next_inside = z > NEAR, next_z > NEAR
+        at = x / z
+        low, high = select(inside, minimum(low, at), low), select(inside, maximum(high, at), high)
+        at = (x + (next_x - x) * ((NEAR - z) / (next_z - z))) * (1.0 / NEAR)
+        goes_out, comes_in = select(next_inside, low, minimum(low, at)), select(next_inside, minimum(low, at), low)
+        low = select(inside, goes_out, comes_in)
+        goes_out, comes_in = select(next_inside, high, maximum(high, at)), select(next_inside, maximum(high, at), high)
+        high = select(inside, goes_out, comes_in)
+    return low, high
 
 
 @kernel
@@ -226,12 +253,16 @@ def _draw_triangles(scene, first, last, camera, scratch, count, width, height):
         a = _to_screen(corners, stride, 0, t, camera, focal)
         b = _to_screen(corners, stride, 1, t, camera, focal)
         c = _to_screen(corners, stride, 2, t, camera, focal)
-        e0, e1, e2 = _edge(c, b), _edge(a, c), _edge(b, a)
+        touching = _touches_view(a, b, c, width, height)
+        if mask_bits(touching) == 0:
+            continue
+        e0 = _edge(c, b)
         det = a[0] * e0[0] + a[1] * e0[1] + a[2] * e0[2]
-        keep = (det > 1e-9) & _touches_view(a, b, c, width, height) & _boxes(a, b, c, width, height, scratch.boxes)
+        keep = touching & (det > 1e-9) & _boxes(a, b, c, width, height, scratch.boxes)
         kept = mask_bits(keep)
         if kept == 0:
             continue
+        e1, e2 = _edge(a, c), _edge(b, a)
         inverse = 1.0 / det
         for k in range(3):
             store(edges, k * LANES, e0[k])
@@ -278,7 +309,7 @@ def _cover(scratch, lane, number, width, height):
 
 
 @kernel
-def _set_up_sky(camera, scratch, material, width):
+def _set_up_sky(camera, scratch, texture, width):
     """Triangle 0: a plane of clouds overhead and its mirror image below; its light is its inverse depth."""
     planes, stride = scratch.planes, scratch.material.size
     pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))
@@ -291,56 +322,94 @@ def _set_up_sky(camera, scratch, material, width):
         planes[row * stride] = right * pixel * scale
         planes[(row + 1) * stride] = down * pixel * scale
         planes[(row + 2) * stride] = forward * scale
-    scratch.material[0] = material
+    scratch.material[0] = _WHITE | texture
 
 
 @kernel
 def _shade(scratch, camera, look, width, height, image, start):
     """Colour the pixels of one frame, which begins at image[start], and clear the words for the next."""
-    planes, words = scratch.planes, scratch.words
-    stride = scratch.material.size
-    lanes = to_floats(lane_index())
+    words = scratch.words
     pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))  # of the view's slope
     centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
     centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
-    haze_r, haze_g, haze_b, density = look.fog[0], look.fog[1], look.fog[2], look.fog[3]
     shadow = _shadow_planes(camera, pixel)
     left, right, top, bottom = _shadow_box(camera, width, height)
+    mip_scale = pixel * np.float32(91.4)  # 1 on a screen 128 wide
     for y in range(height):
         py = np.float32(y) + centre_y
         for x in range(0, width, LANES):
             place = y * width + x
             word = load(words, place)
-            number = word & _ID
-            px = lanes + (np.float32(x) + centre_x)
-            depth = from_bits(((word & ~_ID) >> (32 - _DEPTH_BITS)) + _DEPTH_BIAS)
-            u, v, light, surface = spread_float(0.0), spread_float(0.0), spread_float(0.0), spread_int(0)
-            pending = np.int64((1 << LANES) - 1)
-            while pending != 0:  # once for each triangle among the 16 pixels, mostly one or two
-                t = np.int64(words[place + trailing_zeros(pending)] & _ID)
-                here = number == spread_int(t)
-                pending &= ~mask_bits(here)
-                u = select(here, _plane(planes, 0, stride, t, px, py), u)
-                v = select(here, _plane(planes, 3, stride, t, px, py), v)
-                light = select(here, _plane(planes, 6, stride, t, px, py), light)
-                surface = select(here, spread_int(scratch.material[t]), surface)
-                if t == 0:
-                    light = select(here, maximum(magnitude(light), spread_float(1.0 / 4096.0)), light)
-                    depth = select(here, light, depth)
-            store(words, place, spread_int(0))
-            z = 1.0 / depth
-            texel = _sample(look.texels, surface & 31, u * z, v * z, z * (pixel * np.float32(91.4)), number)
-            light = light * z
-            if top <= y < bottom and left - LANES < x < right:
-                light = light * _shadow(shadow, px, py, z)
-            haze = z * density
-            haze = minimum(haze * haze, spread_float(1.0))
-            lit = (1.0 - haze) * light * (1.0 / 256.0)
-            full = spread_float(255.0)
-            r = minimum(to_floats(texel & 255) * to_floats((surface >> 5) & 511) * lit + haze * haze_r, full)
-            g = minimum(to_floats((texel >> 8) & 255) * to_floats((surface >> 14) & 511) * lit + haze * haze_g, full)
-            b = minimum(to_floats((texel >> 16) & 255) * to_floats(surface >> 23) * lit + haze * haze_b, full)
-            store_rgb(image, start + (y * width + x) * 3, truncate(r) | (truncate(g) << 8) | (truncate(b) << 16))
+            px = to_floats(lane_index()) + (np.float32(x) + centre_x)
+            if mask_bits(word == spread_int(0)) == _ALL_LANES:
+                packed = _sky(scratch, look, px, py)
+            else:
+                u, v, light, depth, surface = _visible(scratch, word, place, px, py)
+                store(words, place, spread_int(0))
+                z = 1.0 / depth
+                light = light * z
+                if top <= y < bottom and left - LANES < x < right:
+                    light = light * _shadow(shadow, px, py, z)
+                in_sky = (word & _ID) == spread_int(0)
+                texel = _sample(look.texels, surface & 31, u * z, v * z, _mip_level(z * mip_scale, in_sky))
+                packed = _blend(texel, surface, light, z, look.fog)
+            store_rgb(image, start + (y * width + x) * 3, packed)
+
+
+@kernel
+def _visible(scratch, word, place, px, py):
+    """What 16 pixels show: texture position and light over depth, inverse depth, material."""
+    planes, stride = scratch.planes, scratch.material.size
+    number = word & _ID
+    depth = from_bits(((word & ~_ID) >> (32 - _DEPTH_BITS)) + _DEPTH_BIAS)
+    u, v, light, surface = spread_float(0.0), spread_float(0.0), spread_float(0.0), spread_int(0)
+    pending = np.int64(_ALL_LANES)
+    while pending != 0:  # once for each triangle among the 16, mostly one or two
+        t = np.int64(scratch.words[place + trailing_zeros(pending)] & _ID)
+        here = number == spread_int(t)
+        pending &= ~mask_bits(here)
+        u = select(here, _plane(planes, 0, stride, t, px, py), u)
+        v = select(here, _plane(planes, 3, stride, t, px, py), v)
+        light = select(here, _plane(planes, 6, stride, t, px, py), light)
+        surface = select(here, spread_int(scratch.material[t]), surface)
+        if t == 0:
+            light = select(here, maximum(magnitude(light), spread_float(_HORIZON)), light)
+            depth = select(here, light, depth)
+    return u, v, light, depth, surface
+
+
+@kernel
+def _sky(scratch, look, px, py):
+    """The colour of 16 pixels that are all sky; the same as the long way round."""
+    planes, stride = scratch.planes, scratch.material.size
+    z = 1.0 / maximum(magnitude(_plane(planes, 6, stride, 0, px, py)), spread_float(_HORIZON))
+    u, v = _plane(planes, 0, stride, 0, px, py) * z, _plane(planes, 3, stride, 0, px, py) * z
+    texel = _sample(look.texels, spread_int(look.sky), u, v, spread_int(0))
+    haze = _haze(z, look.fog)
+    clear = 1.0 - haze
+    r = to_floats(texel & 255) * clear + haze * look.fog[0]
+    g = to_floats((texel >> 8) & 255) * clear + haze * look.fog[1]
+    b = to_floats((texel >> 16) & 255) * clear + haze * look.fog[2]
+    return truncate(r) | (truncate(g) << 8) | (truncate(b) << 16)
+
+
+@kernel
+def _haze(z, fog):
+    """The share of fog in what is seen at a depth."""
+    thick = z * fog[3]
+    return minimum(thick * thick, spread_float(1.0))
+
+
+@kernel
+def _blend(texel, surface, light, z, fog):
+    """Texel, tint, light and fog as packed colours."""
+    haze = _haze(z, fog)
+    lit = (1.0 - haze) * light * (1.0 / 256.0)
+    full = spread_float(255.0)
+    r = minimum(to_floats(texel & 255) * to_floats((surface >> 5) & 511) * lit + haze * fog[0], full)
+    g = minimum(to_floats((texel >> 8) & 255) * to_floats((surface >> 14) & 511) * lit + haze * fog[1], full)
+    b = minimum(to_floats((texel >> 16) & 255) * to_floats(surface >> 23) * lit + haze * fog[2], full)
+    return truncate(r) | (truncate(g) << 8) | (truncate(b) << 16)
 
 
 @kernel
@@ -390,14 +459,20 @@ def _plane(planes, row, stride, t, px, py):
 
 
 @kernel
-def _sample(texels, texture, u, v, z, number):
-    """Texels at (u, v), from a mip level that fits the depth; z is scaled to a screen 128 wide."""
-    exponent = (bits(z) >> 23) - (127 + 2)
-    exponent = select(exponent < spread_int(6), exponent, spread_int(6))
-    level = select((exponent < 0) | (number == 0), spread_int(0), exponent)
-    column, row = truncate(u + 65536.0) & 63, truncate(v + 65536.0) & 63
-    inside = 5461 - (spread_int(5461) >> (level << 1)) + ((row >> level) << (6 - level)) + (column >> level)
-    return gather(texels, texture * TEXTURE_TEXELS + inside)
+def _mip_level(z, in_sky):
+    """The level that fits a depth on a screen 128 wide; the clouds are painted for level 0."""
+    level = (bits(z) >> 23) - (127 + 2)
+    level = select(level < spread_int(6), level, spread_int(6))
+    return select((level < spread_int(0)) | in_sky, spread_int(0), level)
+
+
+@kernel
+def _sample(texels, texture, u, v, level):
+    """Texels at (u, v) of a texture's mip level."""
+    column, row = truncate(u + 65536.0) & (TEXTURE_SIDE - 1), truncate(v + 65536.0) & (TEXTURE_SIDE - 1)
+    # The levels lie one behind another: 4096, 1024, 256 ... texels, and 5461 >> 2 level are left.
+    start = 5461 - (spread_int(5461) >> (level << 1))
+    return gather(texels, texture * TEXTURE_TEXELS + start + ((row >> level) << (6 - level)) + (column >> level))
 
 
 @kernel
@@ -409,8 +484,9 @@ def draw(scene, figure, figure_size, camera, look, scratch, width, height, image
     count = 1
     half_width = np.float32(0.5) / camera.focal
     half_height = half_width * np.float32(height) / np.float32(width)
+    detail = np.float32(width) / np.float32(128.0)
     for group in range(scene.group_box.shape[0]):
-        if _is_visible(scene.group_box[group], camera, half_width, half_height):
+        if _is_visible(scene.group_box[group], camera, half_width, half_height, detail):
             first, last = scene.group_start[group], scene.group_start[group + 1]
             count = _draw_triangles(scene, first, last, camera, scratch, count, width, height)
     _draw_triangles(figure, 0, figure_size, camera, scratch, count, width, height)

@@ -27,8 +27,8 @@ from envs.standin.raster import Look, Triangles, material
 from envs.standin.textures import paint_textures, texture
 
 _FOG: Final = (196.0, 216.0, 236.0, 1.0 / 190.0)  # red, green, blue, and density a metre
-_TILE: Final = 3.0  # metres, the largest side of a lit tile
-_FAR_TILE: Final = 5.6  # on the main island, which is mostly seen from afar
+_TILE: Final = 3.6  # metres, the largest side of a lit tile
+_FAR_TILE: Final = 9.0  # on the main island, which is mostly seen from afar
 
 _TOPS: Final = {
     "grass": material(texture("grass"), 1.0, 1.0, 1.0),
@@ -88,7 +88,7 @@ def build_world(seed: int) -> World:
     for x, y, z, radius in ((-95.0, 60.0, -6.0, 12.0), (88.0, 90.0, 9.0, 9.0), (70.0, -60.0, -12.0, 14.0), (-80.0, -70.0, 4.0, 10.0)):
         _add_far_island(mesh, x, y, z, radius)
     shade = build_ground(Island((*island.solids, *_crowns(island)), island.dressing, island.sun))
-    look = Look(paint_textures(paint), np.array(_FOG, np.float32), material(texture("sky"), 1.0, 1.0, 1.0))
+    look = Look(paint_textures(paint), np.array(_FOG, np.float32), texture("sky"))
     return World(seed, island, ground, mesh.bake(shade, island.sun), look)
 
 
@@ -101,10 +101,14 @@ def _crowns(island: Island) -> list[Solid]:
     ]
 
 
+def _tile(solid: Solid) -> float:
+    return _FAR_TILE if solid.outline[0][1] > 50 else _TILE
+
+
 def _add_top(mesh: Mesh, ground: Ground, solid: Solid) -> None:
     """The top in tiles that each get their own light, without those that lie under something."""
     xs, ys = [c[0] for c in solid.outline], [c[1] for c in solid.outline]
-    size = _FAR_TILE if min(ys) > 50 else _TILE
+    size = _tile(solid)
     columns = max(1, math.ceil((max(xs) - min(xs)) / size))
     rows = max(1, math.ceil((max(ys) - min(ys)) / size))
     for i in range(columns):
@@ -153,7 +157,7 @@ def _add_sides(mesh: Mesh, ground: Ground, solid: Solid) -> None:
     for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
         length = math.hypot(b[0] - a[0], b[1] - a[1])
         out = ((b[1] - a[1]) / length * 0.05, (a[0] - b[0]) / length * 0.05)
-        count = math.ceil(length / 3.4)
+        count = math.ceil(length / (1.15 * _tile(solid)))
         points = [(a[0] + (b[0] - a[0]) * k / count, a[1] + (b[1] - a[1]) * k / count) for k in range(count + 1)]
         for p, q in zip(points, points[1:], strict=False):
             _add_panel(mesh, ground, solid, p, q, out)
