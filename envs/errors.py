@@ -26,3 +26,15 @@ class ReplayError(SkygardenError, ValueError):
 
 class MissingPackageError(SkygardenError, ImportError):
     """An optional package is needed and is not installed."""
+
+
+class CheckpointError(SkygardenError, ValueError):
+    """A checkpoint cannot be written or read: damaged, incomplete, of another version, size or run."""
+
+
+class DataError(SkygardenError, ValueError):
+    """Training data is missing, too little, or not what the settings ask for."""
+
+
+class DivergedError(SkygardenError, ArithmeticError):
+    """A loss or gradient is not a finite number; training stopped before it changed the weights."""

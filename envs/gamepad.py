@@ -98,7 +98,7 @@ def check(actions: object, count: int | None = None) -> NDArray[np.uint8]:
         raise ActionError(f"expected actions of shape {shape}, got {array.shape}: {', '.join(COMPONENTS)}")
     wrong = (array < 0) | (array >= _SIZES)
     if wrong.any():
-        where = tuple(np.argwhere(wrong)[0].tolist())
+        where: tuple[int, ...] = tuple(np.argwhere(wrong)[0].tolist())
         name, size = COMPONENTS[where[-1]], SIZES[where[-1]]
         row = f" of environment {where[0]}" if len(where) > 1 else ""
         raise ActionError(f"component {name}{row} takes 0 to {size - 1}, got {array[where]}")

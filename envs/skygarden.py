@@ -3,7 +3,7 @@
 Source: paper, section 2. The task is the paper's; the backend decides in which world.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
@@ -19,6 +19,7 @@ from envs.task import MAX_STEPS, Reward, RewardKind, draw_start
 BACKENDS: Final = ("standin",)
 RENDER_MODES: Final = ("rgb_array", "human")
 FPS: Final = 10
+METADATA: Final[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}
 
 Frame = NDArray[np.uint8]
 
@@ -50,7 +51,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
     Raises: OptionError: a setting is unknown or out of range.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}
+    metadata = METADATA
 
     def __init__(
         self,
@@ -78,12 +79,17 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         self._screen = Screen("Skygarden", render_size, FPS) if render_mode == "human" else None
         self._steps: int | None = None  # since the reset; None where a reset is due
         self._closed = False
-        self._made_with = dict(backend=backend, reward=reward, target=target, render_mode=render_mode,
-                               render_size=render_size, seed=seed, spawn_animation=spawn_animation)  # fmt: skip
+        self._made_with: dict[str, Any] = {
+            "backend": backend,
+            "reward": reward,
+            "target": target,
+            "render_mode": render_mode,
+            "render_size": render_size,
+            "seed": seed,
+            "spawn_animation": spawn_animation,
+        }
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frame, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
         """Begin an episode.
 
         Args: options: `spawn` (0 to 3), `character` (a name or "random"), `skin` (0 to 2 or "random").
@@ -98,9 +104,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         self._show()
         return view.frame, self._info(view)
 
-    def step(
-        self, action: NDArray[np.integer[Any]]
-    ) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.integer[Any]]) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
         """Hold an action for a tenth of a second.
 
         Raises: ActionError: the action is not one. StepError: before a reset, or after the episode's end.
@@ -117,7 +121,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         self._show()
         return view.frame, self._reward.of(view.jumppad), terminated, truncated, self._info(view)
 
-    def render(self) -> Frame | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def render(self) -> Frame | list[Frame] | None:
         """The present view at `render_size` with render_mode="rgb_array"; None otherwise."""
         if self.render_mode != "rgb_array":
             return None

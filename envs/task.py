@@ -1,6 +1,7 @@
 """The navigation task, as far as it is the same for one environment and for many: starts, rewards, the time limit."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -65,6 +66,7 @@ def draw_start(
 def _index(name: str, value: object, size: int, drawn: int) -> int:
     if isinstance(value, str) and value == "random":
         return drawn
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < size:
+    index = int(value) if not isinstance(value, bool) and isinstance(value, Integral) else -1
+    if not 0 <= index < size:
         raise OptionError(f"{name} must be an integer from 0 to {size - 1} or 'random', got {value!r}")
-    return int(value)
+    return index

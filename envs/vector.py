@@ -1,9 +1,10 @@
 """Many Skygarden environments as one: one array of actions in, one array of frames out."""
 
-from typing import Any, ClassVar
+from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ Frames = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 Seeds = int | list[int | None] | None
 
+METADATA: Final[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
-class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], Frames]):
+
+class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], NDArray[Any]]):
     """`num_envs` environments in the stand-in; each is, bit for bit, what a single one is.
 
     Args:
@@ -34,7 +37,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
     Raises: OptionError: a setting is unknown or out of range.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = METADATA
 
     def __init__(
         self,
@@ -86,12 +89,12 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
             raise OptionError(f"reset_mask must be {self.num_envs} booleans, got {mask.dtype} of shape {mask.shape}")
         if not self._begun and not mask.all():
             raise StepError("the first reset must be of all environments; leave out reset_mask")
-        seeds = [None if seed is None else seed + k for k in range(self.num_envs)] if not isinstance(seed, list) else seed
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + k for k in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise OptionError(f"needed a seed for each of {self.num_envs} environments, got {len(seeds)}")
         for k in np.flatnonzero(mask).tolist():
             if seeds[k] is not None or self._rngs[k] is None:
-                self._rngs[k], _ = gym.utils.seeding.np_random(seeds[k])
+                self._rngs[k], _ = seeding.np_random(seeds[k])
             self._begin(k, starts)
         self._begun = True
         self._simulation.advance(np.zeros((self.num_envs, 16), np.uint8), np.zeros_like(mask), self._frames)

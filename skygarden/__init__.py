@@ -4,12 +4,13 @@ Importing this package registers `Skygarden-v0` with Gymnasium.
 """
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 __version__ = "0.1.0"
 
-if "Skygarden-v0" not in gym.registry:
-    gym.register(
-        "Skygarden-v0",
-        entry_point="envs.skygarden:SkygardenEnv",
-        vector_entry_point="envs.vector:SkygardenVectorEnv",
-    )
+_SPEC = EnvSpec(
+    "Skygarden-v0",
+    entry_point="envs.skygarden:SkygardenEnv",
+    vector_entry_point="envs.vector:SkygardenVectorEnv",
+)
+gym.registry.setdefault(_SPEC.id, _SPEC)

@@ -1,7 +1,7 @@
 """The player's figure: a body of boxes, posed anew for every frame from what the player is doing."""
 
 import math
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,15 @@ from envs.standin.characters import (
     WEAPON_WIDTH,
     Wardrobe,
 )
-from envs.standin.jit import kernel
-from envs.standin.physics import APPEAR, CAST, DODGE, EMOTE, GUARD, HEAVY, IDLE, LAND, RUN_SPEED, STRIKE, THROW, Body
+from envs.standin.jit import Real, Whole, kernel
+from envs.standin.physics import APPEAR, CAST, DODGE, EMOTE, GUARD, HEAVY, LAND, RUN_SPEED, STRIKE, THROW, Body
 from envs.standin.raster import PLANES, Triangles, aligned
 from envs.standin.simd import LANES
+
+Point: TypeAlias = tuple[Real, Real, Real]  # across, ahead and up, or in the world
+Stance: TypeAlias = tuple[Real, Real, Real, Real, Real, Real, Real, Real]  # see `_frame`
+
+Texture: TypeAlias = tuple[float, float, float, float, float, float]  # u of three corners, then v
 
 _BOXES: Final = 15
 _TRIANGLES: Final = -(-_BOXES * 12 // LANES) * LANES
@@ -93,32 +98,39 @@ def pose(body: Body, character: int, skin: int, wardrobe: Wardrobe, sun: NDArray
     hip = (0.86 - crouch) * s
     frame = _frame(body, spin, lean, hip)
     n = 0
+    # Boxes: length, half width, half depth.
+    thigh, shin = (0.44 * s, 0.085 * s * bulk, 0.1 * s * bulk), (0.42 * s, 0.075 * s * bulk, 0.09 * s * bulk)
+    upper_arm, forearm = (0.3 * s, 0.07 * s * bulk, 0.08 * s * bulk), (0.3 * s, 0.06 * s, 0.065 * s)
     for side in range(2):
         sign = 1.0 if side else -1.0
         leg, knee = (right_leg, right_knee) if side else (left_leg, left_knee)
         arm = right_arm if side else left_arm
         across = sign * 0.13 * s * bulk
-        n = _limb(out, n, frame, across, 0.0, hip, leg, 0.44 * s, 0.085 * s * bulk, 0.1 * s * bulk, colours[TROUSERS], sun)
+        n = _limb(out, n, frame, (across, 0.0, hip), leg, thigh, colours[TROUSERS], sun)
         kf, ku = 0.44 * s * math.sin(leg), hip - 0.44 * s * math.cos(leg)
-        n = _limb(out, n, frame, across, kf, ku, leg + knee, 0.42 * s, 0.075 * s * bulk, 0.09 * s * bulk, colours[DARK], sun)
+        n = _limb(out, n, frame, (across, kf, ku), leg + knee, shin, colours[DARK], sun)
         shoulder, reach = sign * 0.29 * s * bulk, hip + 0.52 * s
-        n = _limb(out, n, frame, shoulder, 0.0, reach, arm, 0.3 * s, 0.07 * s * bulk, 0.08 * s * bulk, colours[COAT], sun)
+        n = _limb(out, n, frame, (shoulder, 0.0, reach), arm, upper_arm, colours[COAT], sun)
         ef, eu = 0.3 * s * math.sin(arm), reach - 0.3 * s * math.cos(arm)
-        n = _limb(out, n, frame, shoulder, ef, eu, arm + elbow, 0.3 * s, 0.06 * s, 0.065 * s, colours[SKIN], sun)
+        n = _limb(out, n, frame, (shoulder, ef, eu), arm + elbow, forearm, colours[SKIN], sun)
         if side and build[WEAPON_LENGTH] > 0.0:
             hf, hu = ef + 0.28 * s * math.sin(arm + elbow), eu - 0.28 * s * math.cos(arm + elbow)
-            width = build[WEAPON_WIDTH]
-            n = _limb(out, n, frame, shoulder, hf, hu, arm + elbow + 1.35, build[WEAPON_LENGTH] * s, width, width, colours[STEEL], sun)
-    n = _limb(out, n, frame, 0.0, 0.0, hip + 0.02 * s, math.pi, 0.58 * s, 0.22 * s * bulk, 0.13 * s * bulk, colours[COAT], sun)
-    n = _limb(out, n, frame, 0.0, 0.0, hip - 0.08 * s, math.pi, 0.16 * s, 0.21 * s * bulk, 0.135 * s * bulk, colours[TRIM], sun)
+            weapon = (build[WEAPON_LENGTH] * s, build[WEAPON_WIDTH], build[WEAPON_WIDTH])
+            n = _limb(out, n, frame, (shoulder, hf, hu), arm + elbow + 1.35, weapon, colours[STEEL], sun)
+    chest, belt = (0.58 * s, 0.22 * s * bulk, 0.13 * s * bulk), (0.16 * s, 0.21 * s * bulk, 0.135 * s * bulk)
+    n = _limb(out, n, frame, (0.0, 0.0, hip + 0.02 * s), math.pi, chest, colours[COAT], sun)
+    n = _limb(out, n, frame, (0.0, 0.0, hip - 0.08 * s), math.pi, belt, colours[TRIM], sun)
     top = hip + 0.62 * s
     half = 0.13 * s * build[HEAD]
-    n = _limb(out, n, frame, 0.0, 0.02, top, math.pi, 2.0 * half, half, half, colours[SKIN], sun)
-    n = _limb(out, n, frame, 0.0, -0.03 * s, top + 1.1 * half, math.pi, 1.05 * half, 1.08 * half, 1.05 * half, colours[DARK], sun)
+    hair = (1.05 * half, 1.08 * half, 1.05 * half)
+    n = _limb(out, n, frame, (0.0, 0.02, top), math.pi, (2.0 * half, half, half), colours[SKIN], sun)
+    n = _limb(out, n, frame, (0.0, -0.03 * s, top + 1.1 * half), math.pi, hair, colours[DARK], sun)
     if build[HAT_HEIGHT] > 0.0:
-        n = _limb(out, n, frame, 0.0, 0.0, top + 1.9 * half, math.pi, build[HAT_HEIGHT], build[HAT_WIDTH], build[HAT_WIDTH], colours[TRIM], sun)
+        hat = (build[HAT_HEIGHT], build[HAT_WIDTH], build[HAT_WIDTH])
+        n = _limb(out, n, frame, (0.0, 0.0, top + 1.9 * half), math.pi, hat, colours[TRIM], sun)
     if build[PACK] > 0.0:
-        n = _limb(out, n, frame, 0.0, -(0.13 * s * bulk + build[PACK]), hip + 0.1 * s, math.pi, 0.42 * s, 0.17 * s, build[PACK], colours[TRIM], sun)
+        joint = (0.0, -(0.13 * s * bulk + build[PACK]), hip + 0.1 * s)
+        n = _limb(out, n, frame, joint, math.pi, (0.42 * s, 0.17 * s, build[PACK]), colours[TRIM], sun)
     while n % LANES:  # nothing: a triangle without a size
         for row in range(9):
             out.planes[row * out.material.size + n] = 0.0
@@ -127,14 +139,14 @@ def pose(body: Body, character: int, skin: int, wardrobe: Wardrobe, sun: NDArray
 
 
 @kernel
-def _frame(body: Body, spin: float, lean: float, pivot: float) -> tuple[float, float, float, float, float, float, float, float]:
+def _frame(body: Body, spin: Real, lean: Real, pivot: Real) -> Stance:
     """Where the body stands, how it is turned, and how it leans about its hip."""
     facing = body.facing + spin
     return body.x, body.y, body.z, math.sin(facing), math.cos(facing), math.sin(lean), math.cos(lean), pivot
 
 
 @kernel
-def _world(frame, across: float, ahead: float, up: float) -> tuple[float, float, float]:
+def _world(frame: Stance, across: Real, ahead: Real, up: Real) -> Point:
     """A point of the body in the world."""
     x, y, z, sin, cos, lean_sin, lean_cos, pivot = frame
     over = up - pivot
@@ -147,21 +159,34 @@ _FACES: Final = np.array(  # corner bits: 1 right, 2 ahead, 4 far end of the lim
 )
 
 
+_LOWER: Final = (0.0, 12.0, 12.0, 0.0, 0.0, 12.0)  # texture of the two halves of a face
+_UPPER: Final = (0.0, 12.0, 0.0, 0.0, 12.0, 12.0)
+
+
 @kernel
-def _limb(out, n, frame, across, ahead, up, angle, length, half_width, half_depth, material, sun):
-    """A box that hangs from a joint at an angle; returns the next free place."""
+def _limb(
+    out: Triangles,
+    n: int,
+    frame: Stance,
+    joint: Point,
+    angle: float,
+    size: Point,
+    material: Whole,
+    sun: NDArray[np.float64],
+) -> int:
+    """A box of (length, half width, half depth) that hangs from a joint at an angle; returns the next free place."""
     sin, cos = math.sin(angle), math.cos(angle)
     stride = out.material.size
     for face in range(6):
         corners = (
-            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 0]),
-            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 1]),
-            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 2]),
-            _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, _FACES[face, 3]),
+            _corner(frame, joint, sin, cos, size, _FACES[face, 0]),
+            _corner(frame, joint, sin, cos, size, _FACES[face, 1]),
+            _corner(frame, joint, sin, cos, size, _FACES[face, 2]),
+            _corner(frame, joint, sin, cos, size, _FACES[face, 3]),
         )
         light = _face_light(corners[0], corners[1], corners[2], sun)
-        _triangle(out.planes, stride, n, corners[0], corners[1], corners[2], 0.0, 12.0, 12.0, 0.0, 0.0, 12.0, light)
-        _triangle(out.planes, stride, n + 1, corners[0], corners[2], corners[3], 0.0, 12.0, 0.0, 0.0, 12.0, 12.0, light)
+        _triangle(out.planes, stride, n, corners[0], corners[1], corners[2], _LOWER, light)
+        _triangle(out.planes, stride, n + 1, corners[0], corners[2], corners[3], _UPPER, light)
         out.material[n] = material
         out.material[n + 1] = material
         n += 2
@@ -169,7 +194,9 @@ def _limb(out, n, frame, across, ahead, up, angle, length, half_width, half_dept
 
 
 @kernel
-def _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, bits):
+def _corner(frame: Stance, joint: Point, sin: float, cos: float, size: Point, bits: int) -> Point:
+    length, half_width, half_depth = size
+    across, ahead, up = joint
     a = half_width if bits & 1 else -half_width
     d = half_depth if bits & 2 else -half_depth
     down = length if bits & 4 else 0.0
@@ -177,7 +204,7 @@ def _corner(frame, across, ahead, up, sin, cos, length, half_width, half_depth, 
 
 
 @kernel
-def _face_light(a, b, c, sun):
+def _face_light(a: Point, b: Point, c: Point, sun: NDArray[np.float64]) -> Real:
     ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
     nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
@@ -187,11 +214,13 @@ def _face_light(a, b, c, sun):
 
 
 @kernel
-def _triangle(planes, stride, n, a, b, c, ua, ub, uc, va, vb, vc, light):
+def _triangle(
+    planes: NDArray[np.float32], stride: int, n: int, a: Point, b: Point, c: Point, uv: Texture, light: Real
+) -> None:
     for k in range(3):
         planes[k * stride + n] = a[k]
         planes[(3 + k) * stride + n] = b[k]
         planes[(6 + k) * stride + n] = c[k]
         planes[(15 + k) * stride + n] = light
-    planes[9 * stride + n], planes[10 * stride + n], planes[11 * stride + n] = ua, ub, uc
-    planes[12 * stride + n], planes[13 * stride + n], planes[14 * stride + n] = va, vb, vc
+    for k in range(6):
+        planes[(9 + k) * stride + n] = uv[k]

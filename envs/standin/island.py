@@ -6,6 +6,7 @@ ground too high to step on. The three pads and four spawns stand where they stan
 dressing, rocks and trees, which keep clear of the paths.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -128,9 +129,7 @@ def strip(kind: str, start: Point, end: Point, width: float, z0: float, z1: floa
         (start[0] + wx, start[1] + wy),
     )
     climb = (z1 - z0) / length
-    return Solid(
-        kind, outline, z0 - climb * (ux * start[0] + uy * start[1]), climb * ux, climb * uy, depth=depth
-    )
+    return Solid(kind, outline, z0 - climb * (ux * start[0] + uy * start[1]), climb * ux, climb * uy, depth=depth)
 
 
 def prism(kind: str, x: float, y: float, radius: float, sides: int, height: float, turn: float = 0.0) -> Solid:
@@ -145,8 +144,8 @@ def _launch_island() -> list[Solid]:
         Solid("grass", ((-17, -27), (17, -27), (23, -18), (23, 8), (15, 16), (-15, 16), (-23, 8), (-23, -18)), 0.0),
         # The terrace of the spawns, two ramps down, and a parapet with a gap that one can drop through.
         box("paving", -16.0, -26.6, 16.0, -15.0, 3.0),
-        strip("planks", (-10.5, -15.0), (-10.5, -8.0), 5.0, 3.0, 0.0),
-        strip("planks", (10.5, -15.0), (10.5, -8.0), 5.0, 3.0, 0.0),
+        strip("planks", (-10.5, -15.0), (-10.5, -9.4), 5.0, 3.0, 0.0),
+        strip("planks", (10.5, -15.0), (10.5, -9.4), 5.0, 3.0, 0.0),
         box("brick", -7.4, -15.6, -2.4, -15.0, 3.9),
         box("brick", 2.4, -15.6, 7.4, -15.0, 3.9),
         box("brick", -16.0, -15.6, -13.4, -15.0, 4.4),
@@ -154,11 +153,11 @@ def _launch_island() -> list[Solid]:
         # The hall in the middle, round which the ways fork.
         box("brick", -4.6, -7.0, 4.6, 1.6, 5.2),
         box("roof", -3.4, -5.8, 3.4, 0.4, 6.4),
-        prism("pillar", -5.6, -8.0, 0.55, 8, 4.4),
-        prism("pillar", 5.6, -8.0, 0.55, 8, 4.4),
+        prism("pillar", -5.2, -7.5, 0.5, 8, 4.4),
+        prism("pillar", 5.2, -7.5, 0.5, 8, 4.4),
         # The middle pad's platform, three ramps up, and its jetty.
         box("paving", -8.0, 6.0, 8.0, 15.6, 1.5),
-        strip("planks", (0.0, 2.4), (0.0, 6.0), 3.2, 0.0, 1.5),
+        strip("planks", (0.0, 2.9), (0.0, 6.0), 3.2, 0.0, 1.5),
         strip("planks", (-12.4, 10.5), (-8.0, 10.5), 4.0, 0.0, 1.5),
         strip("planks", (12.4, 10.5), (8.0, 10.5), 4.0, 0.0, 1.5),
         prism("pillar", -2.6, 6.6, 0.5, 8, 5.4),
@@ -202,23 +201,70 @@ def _main_island() -> list[Solid]:
 _SIZES: Final = {"rock": (0.85, 1.1), "pine": (0.9, 5.2), "autumn": (0.28, 6.6), "birch": (0.28, 6.6)}
 """Of dressing: the solid part's radius, and the height. Crowns hang above the camera, or keep it out."""
 
-_DUMMIES: Final = ((-9.0, -19.0), (4.5, -19.5), (-17.5, -10.5), (17.5, -11.5), (-6.0, 62.0), (10.0, 74.0))
+_WILD: Final = (-1.0, 0.0, 3.0)
+"""Heights of the ground that things may stand on: the meadows and the terrace, not the pads' platforms."""
+
+DUMMIES: Final = ((-14.2, -17.4), (14.2, -17.2), (-17.5, -10.5), (17.5, -11.5), (-6.0, 62.0), (10.0, 74.0))
 """Posts that one can practise on; where players who would rather fight than travel spend their time."""
 
-_PATHS: Final[tuple[tuple[Point, Point], ...]] = (
-    ((-12.0, -21.5), (-10.5, -8.0)), ((12.0, -21.5), (10.5, -8.0)), ((-12.0, -21.5), (12.0, -21.5)),
-    ((0.0, -15.0), (0.0, -9.0)), ((-10.5, -8.0), (-19.6, -6.0)), ((10.5, -8.0), (20.2, -7.0)),
-    ((-10.5, -9.0), (10.5, -9.0)), ((-10.5, -8.0), (-12.4, 10.5)), ((10.5, -8.0), (12.4, 10.5)),
-    ((-8.0, 3.8), (8.0, 3.8)), ((-13.8, 4.4), (-8.0, 4.0)), ((11.4, 4.6), (8.0, 4.0)), ((-6.5, -8.0), (-6.5, 3.8)),
-    ((6.5, -8.0), (6.5, 3.8)), ((-19.6, -1.0), (-27.0, 4.4)), ((20.2, 0.0), (27.0, 7.0)), ((0.0, 5.0), (0.0, 20.0)),
-    ((-8.0, 10.5), (0.0, 16.0)), ((8.0, 10.5), (0.0, 16.0)),
+WAYPOINTS: Final[dict[str, Point]] = {
+    # the terrace, its ramps and the gap in its parapet
+    "terrace west": (-11.0, -19.0), "terrace": (0.0, -20.0), "terrace east": (11.0, -19.0),
+    "ramp west": (-10.5, -15.4), "foot west": (-10.5, -8.2), "ramp east": (10.5, -15.4), "foot east": (10.5, -8.2),
+    "gap": (0.0, -16.2), "below gap": (0.0, -12.4), "front": (0.0, -9.6),
+    # around the hall
+    "south-west": (-7.6, -9.2), "west": (-6.7, -3.0), "north-west": (-6.2, 2.5),
+    "south-east": (7.6, -9.2), "east": (6.7, -3.0), "north-east": (6.2, 2.5),
+    # to the middle pad
+    "middle foot": (0.0, 2.3), "gate": (0.0, 6.6), "bend west": (-10.6, 6.4), "middle west": (-13.0, 10.4),
+    "middle ledge west": (-7.4, 10.5), "bend east": (9.4, 7.2), "middle east": (13.0, 10.4),
+    "middle ledge east": (7.4, 10.5), "middle deck": (0.0, 14.0), "middle": (0.0, 20.0),
+    # to the left pad
+    "left south": (-19.6, -6.6), "left step": (-19.6, -0.4), "left east": (-13.0, 4.4), "left ledge": (-17.6, 4.4),
+    "left deck": (-21.2, 2.7), "left": (-27.2, 4.5),
+    # to the right pad
+    "right south": (20.2, -7.6), "right step": (20.2, 1.2), "right west": (10.6, 4.6), "right ledge": (17.2, 4.6),
+    "right deck": (21.4, 4.6), "right": (26.8, 7.0),
+}  # fmt: skip
+
+WAYS: Final = (
+    "terrace west - ramp west - foot west", "terrace east - ramp east - foot east", "terrace west - terrace",
+    "terrace - terrace east", "terrace - gap - below gap - front", "terrace west - gap", "terrace east - gap",
+    "terrace - ramp west", "terrace - ramp east",
+    "foot west - south-west - front - south-east - foot east", "foot west - left south - left step - left deck - left",
+    "foot east - right south - right step - right deck - right", "south-west - west - north-west",
+    "south-east - east - north-east", "foot west - west", "foot east - east",
+    "north-west - middle foot - gate - middle deck - middle", "north-east - middle foot", "west - left south",
+    "north-west - left east - left ledge - left deck", "north-west - bend west - middle west - middle ledge west",
+    "middle ledge west - middle deck", "north-east - right west - right ledge - right deck",
+    "north-east - bend east - middle east - middle ledge east - middle deck", "left east - bend west",
+    "right west - bend east",
 )  # fmt: skip
+
+
+def _neighbours() -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {name: set() for name in WAYPOINTS}
+    for way in WAYS:
+        names = way.split(" - ")
+        for a, b in itertools.pairwise(names):
+            found[a].add(b)
+            found[b].add(a)
+    return {name: tuple(sorted(others)) for name, others in found.items()}
+
+
+NEIGHBOURS: Final = _neighbours()
+"""The waypoints that one can walk to straight from each."""
+
+_PATHS: Final = (
+    *((WAYPOINTS[a], WAYPOINTS[b]) for a, others in NEIGHBOURS.items() for b in others if a < b),
+    *(((s.x, s.y), WAYPOINTS[name]) for s in SPAWNS for name in ("terrace", "gap", "ramp west", "ramp east")),
+)
 
 
 def build_island(rng: np.random.Generator) -> Island:
     """The world that a seed gives."""
     solids = _launch_island() + _main_island()
-    dressing = [Dressing("dummy", x, y, _height(solids, x, y), 0.22, 1.7, 0.0) for x, y in _DUMMIES]
+    dressing = [Dressing("dummy", x, y, _height(solids, x, y), 0.22, 1.7, 0.0) for x, y in DUMMIES]
     launch, main = (-22.0, -26.0, 22.0, 15.0), (-33.0, 59.0, 33.0, 109.0)
     for kind, area, count in (
         ("autumn", (-22.0, -17.0, -9.0, 14.0), 7),
@@ -255,8 +301,8 @@ def _scatter(
         x, y = float(rng.uniform(area[0], area[2])), float(rng.uniform(area[1], area[3]))
         size = float(rng.uniform(0.85, 1.2))
         around = [_height(solids, x + dx, y + dy) for dx in (-1.1, 0, 1.1) for dy in (-1.1, 0, 1.1)]
-        level = max(around) - min(around) < 0.05
-        on_path = any(_distance((x, y), *path) < 2.4 for path in _PATHS)
+        level = max(around) - min(around) < 0.05 and around[0] in _WILD
+        on_path = any(_distance((x, y), *path) < 1.9 for path in _PATHS)
         crowded = any(math.hypot(x - d.x, y - d.y) < 2.2 for d in dressing)
         if level and not on_path and not crowded:
             radius, height = (part * size for part in _SIZES[kind])

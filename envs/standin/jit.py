@@ -9,12 +9,14 @@ lasts as long as the process.
 import hashlib
 import logging
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import config
 
@@ -22,6 +24,11 @@ log = logging.getLogger("skygarden")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# What a kernel's scalars are: of Python, where it counts, and of numpy, where the width matters. Annotations do not
+# reach numba, which compiles for the types that come.
+Whole: TypeAlias = int | np.integer[Any]
+Real: TypeAlias = float | np.floating[Any] | Whole
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,10 +46,15 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     finally:
         config.CACHE_DIR = before
 
+    first_call = threading.Lock()
+
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not compiled.signatures and not any(folder.rglob(f"*{function.__name__}*.nbi")):
-            log.warning("compiling %s for this processor; this happens once and takes up to a minute", function.__name__)
+        if not compiled.signatures:
+            with first_call:
+                if not compiled.signatures and not any(folder.rglob(f"*.{function.__name__}-*.nbi")):
+                    log.warning("compiling %s for this processor, once; it takes up to a minute", function.__name__)
+                return compiled(*args, **kwargs)
         return compiled(*args, **kwargs)
 
     return call

@@ -18,7 +18,7 @@ from envs.standin.jit import kernel
 SUBSTEPS: Final = 6  # a step of 0.1 s
 TICK: Final = 1.0 / 60.0
 
-RUN_SPEED: Final = 6.5  # metres a second, times the character's pace
+RUN_SPEED: Final = 6.8  # metres a second, times the character's pace
 RADIUS: Final = 0.36
 STEP_UP: Final = 0.42  # the highest ledge that one walks up
 GRAVITY: Final = 18.0
@@ -84,7 +84,9 @@ class Places(NamedTuple):
 
 PLACES: Final = Places(
     np.array([(s.x, s.y, s.yaw) for s in SPAWNS]),
-    np.array([(p.x, p.y, p.ground, math.sin(p.yaw), math.cos(p.yaw), p.length / 2, p.width / 2, *p.landing) for p in PADS]),
+    np.array(
+        [(p.x, p.y, p.ground, math.sin(p.yaw), math.cos(p.yaw), p.length / 2, p.width / 2, *p.landing) for p in PADS]
+    ),
 )
 
 

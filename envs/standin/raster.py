@@ -10,16 +10,20 @@ Sources: Olano and Greer, "Triangle scan conversion using 2D homogeneous coordin
 visibility buffer", 2013.
 """
 
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.standin.jit import entry, kernel
+from envs.standin.jit import Real, Whole, kernel
 from envs.standin.simd import (
     LANES,
+    Floats,
+    Ints,
+    Mask,
     bits,
     difference_of_products,
+    equal,
     from_bits,
     gather,
     lane_index,
@@ -43,8 +47,7 @@ from envs.standin.simd import (
 TEXTURE_SIDE: Final = 64
 TEXTURE_TEXELS: Final = 5462  # 64 x 64 and its mip levels down to 1 x 1, and one to spare
 
-FAR: Final = 256.0  # metres; inverse depths lie in [1 / 256, 16)
-NEAR: Final = 1.0 / 16.0
+NEAR: Final = 1.0 / 16.0  # metres; inverse depths lie in [1 / 256, 16)
 _DEPTH_BITS: Final = 27  # of a float32 between 1 / 256 and 16; the word holds the upper 19 and 13 for the triangle
 _ID: Final = (1 << 13) - 1
 MAX_TRIANGLES: Final = _ID  # number 0 is the sky
@@ -90,6 +93,9 @@ class Camera(Protocol):
     shadow_z: float
     shadow_radius: float
 
+
+Corners: TypeAlias = tuple[Floats, Floats, Floats]  # x, y and depth of one corner of 16 triangles
+Slopes: TypeAlias = tuple[Real, Real, Real, Real]  # along x, along y, with depth, and at its origin
 
 CAMERA: Final = np.dtype([(name, np.float32) for name in Camera.__annotations__])
 
@@ -142,7 +148,7 @@ def aligned(size: int, dtype: type[np.float32] | type[np.int32]) -> NDArray[Any]
 
 
 @kernel
-def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, half_height: float, detail: float) -> bool:
+def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: Real, half_height: Real, detail: Real) -> bool:
     """Whether a group may be seen in a view whose sides have these slopes; `detail` stretches the groups' reach."""
     dx, dy, dz = box[0] - camera.x, box[1] - camera.y, box[2] - camera.z
     x = dx * camera.right_x + dy * camera.right_y + dz * camera.right_z
@@ -158,7 +164,7 @@ def _is_visible(box: NDArray[np.float32], camera: Camera, half_width: float, hal
 
 
 @kernel
-def _to_screen(planes, stride, corner, t, camera, focal):
+def _to_screen(planes: NDArray[np.float32], stride: int, corner: int, t: Whole, camera: Camera, focal: Real) -> Corners:
     """16 triangles' corner as (x, y, depth): pixels from the screen's centre times depth, and metres."""
     x = load(planes, 3 * corner * stride + t) - camera.x
     y = load(planes, (3 * corner + 1) * stride + t) - camera.y
@@ -171,7 +177,7 @@ def _to_screen(planes, stride, corner, t, camera, focal):
 
 
 @kernel
-def _edge(p, q):
+def _edge(p: Corners, q: Corners) -> Corners:
     """The edge through p and q, positive on the inner side; exactly the negative of the edge through q and p."""
     return (
         difference_of_products(p[1], q[2], q[1], p[2]),
@@ -181,7 +187,7 @@ def _edge(p, q):
 
 
 @kernel
-def _range(low, high, size):
+def _range(low: Floats, high: Floats, size: int) -> tuple[Ints, Ints]:
     """First and last + 1 of the pixel centres between two distances from the screen's centre, within [0, size)."""
     half, zero, end = np.float32(0.5) * np.float32(size), spread_float(0.0), spread_float(size)
     first = truncate(minimum(maximum(low + half, zero), end) + 0.499)
@@ -189,7 +195,7 @@ def _range(low, high, size):
 
 
 @kernel
-def _boxes(a, b, c, width, height, boxes):
+def _boxes(a: Corners, b: Corners, c: Corners, width: int, height: int, boxes: NDArray[np.int32]) -> Mask:
     """Store the pixels that each triangle may cover; returns a mask of those that may cover any."""
     inverse = 1.0 / (a[2] * b[2] * c[2])
     ia, ib, ic = b[2] * c[2] * inverse, a[2] * c[2] * inverse, a[2] * b[2] * inverse
@@ -211,12 +217,12 @@ def _boxes(a, b, c, width, height, boxes):
 
 
 @kernel
-def _span(p, q, r):
+def _span(p: Floats, q: Floats, r: Floats) -> tuple[Floats, Floats]:
     return minimum(p, minimum(q, r)), maximum(p, maximum(q, r))
 
 
 @kernel
-def _cut_span(p, q, r, pz, qz, rz):
+def _cut_span(p: Floats, q: Floats, r: Floats, pz: Floats, qz: Floats, rz: Floats) -> tuple[Floats, Floats]:
     """The span on the screen of the part of a triangle beyond NEAR."""
     low, high = spread_float(1e9), spread_float(-1e9)
     for x, z, next_x, next_z in ((p, pz, q, qz), (q, qz, r, rz), (r, rz, p, pz)):
@@ -232,7 +238,7 @@ def _cut_span(p, q, r, pz, qz, rz):
 
 
 @kernel
-def _touches_view(a, b, c, width, height):
+def _touches_view(a: Corners, b: Corners, c: Corners, width: int, height: int) -> Mask:
     """False where all three corners lie beyond one side of the view, even if some are behind the eye."""
     w, h = np.float32(0.5) * np.float32(width), np.float32(0.5) * np.float32(height)
     right = minimum(a[0] - a[2] * w, minimum(b[0] - b[2] * w, c[0] - c[2] * w)) < 0.0
@@ -244,7 +250,9 @@ def _touches_view(a, b, c, width, height):
 
 
 @kernel
-def _draw_triangles(scene, first, last, camera, scratch, count, width, height):
+def _draw_triangles(
+    scene: Triangles, first: int, last: int, camera: Camera, scratch: Scratch, count: int, width: int, height: int
+) -> int:
     """Set up and cover triangles [first, last), numbered from `count`; returns the next number."""
     corners, planes, edges = scene.planes, scratch.planes, scratch.edges
     stride, out_stride = scene.material.size, scratch.material.size
@@ -284,7 +292,7 @@ def _draw_triangles(scene, first, last, camera, scratch, count, width, height):
 
 
 @kernel
-def _cover(scratch, lane, number, width, height):
+def _cover(scratch: Scratch, lane: int, number: int, width: int, height: int) -> None:
     """Put one triangle's word wherever it is the nearest so far."""
     edges, boxes, words = scratch.edges, scratch.boxes, scratch.words
     centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
@@ -309,7 +317,7 @@ def _cover(scratch, lane, number, width, height):
 
 
 @kernel
-def _set_up_sky(camera, scratch, texture, width):
+def _set_up_sky(camera: Camera, scratch: Scratch, texture: int, width: int) -> None:
     """Triangle 0: a plane of clouds overhead and its mirror image below; its light is its inverse depth."""
     planes, stride = scratch.planes, scratch.material.size
     pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))
@@ -326,7 +334,9 @@ def _set_up_sky(camera, scratch, texture, width):
 
 
 @kernel
-def _shade(scratch, camera, look, width, height, image, start):
+def _shade(
+    scratch: Scratch, camera: Camera, look: Look, width: int, height: int, image: NDArray[np.uint8], start: int
+) -> None:
     """Colour the pixels of one frame, which begins at image[start], and clear the words for the next."""
     words = scratch.words
     pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))  # of the view's slope
@@ -341,7 +351,7 @@ def _shade(scratch, camera, look, width, height, image, start):
             place = y * width + x
             word = load(words, place)
             px = to_floats(lane_index()) + (np.float32(x) + centre_x)
-            if mask_bits(word == spread_int(0)) == _ALL_LANES:
+            if mask_bits(equal(word, spread_int(0))) == _ALL_LANES:
                 packed = _sky(scratch, look, px, py)
             else:
                 u, v, light, depth, surface = _visible(scratch, word, place, px, py)
@@ -350,14 +360,16 @@ def _shade(scratch, camera, look, width, height, image, start):
                 light = light * z
                 if top <= y < bottom and left - LANES < x < right:
                     light = light * _shadow(shadow, px, py, z)
-                in_sky = (word & _ID) == spread_int(0)
+                in_sky = equal(word & _ID, spread_int(0))
                 texel = _sample(look.texels, surface & 31, u * z, v * z, _mip_level(z * mip_scale, in_sky))
                 packed = _blend(texel, surface, light, z, look.fog)
             store_rgb(image, start + (y * width + x) * 3, packed)
 
 
 @kernel
-def _visible(scratch, word, place, px, py):
+def _visible(
+    scratch: Scratch, word: Ints, place: int, px: Floats, py: Real
+) -> tuple[Floats, Floats, Floats, Floats, Ints]:
     """What 16 pixels show: texture position and light over depth, inverse depth, material."""
     planes, stride = scratch.planes, scratch.material.size
     number = word & _ID
@@ -366,7 +378,7 @@ def _visible(scratch, word, place, px, py):
     pending = np.int64(_ALL_LANES)
     while pending != 0:  # once for each triangle among the 16, mostly one or two
         t = np.int64(scratch.words[place + trailing_zeros(pending)] & _ID)
-        here = number == spread_int(t)
+        here = equal(number, spread_int(t))
         pending &= ~mask_bits(here)
         u = select(here, _plane(planes, 0, stride, t, px, py), u)
         v = select(here, _plane(planes, 3, stride, t, px, py), v)
@@ -379,7 +391,7 @@ def _visible(scratch, word, place, px, py):
 
 
 @kernel
-def _sky(scratch, look, px, py):
+def _sky(scratch: Scratch, look: Look, px: Floats, py: Real) -> Ints:
     """The colour of 16 pixels that are all sky; the same as the long way round."""
     planes, stride = scratch.planes, scratch.material.size
     z = 1.0 / maximum(magnitude(_plane(planes, 6, stride, 0, px, py)), spread_float(_HORIZON))
@@ -394,14 +406,14 @@ def _sky(scratch, look, px, py):
 
 
 @kernel
-def _haze(z, fog):
+def _haze(z: Floats, fog: NDArray[np.float32]) -> Floats:
     """The share of fog in what is seen at a depth."""
     thick = z * fog[3]
     return minimum(thick * thick, spread_float(1.0))
 
 
 @kernel
-def _blend(texel, surface, light, z, fog):
+def _blend(texel: Ints, surface: Ints, light: Floats, z: Floats, fog: NDArray[np.float32]) -> Ints:
     """Texel, tint, light and fog as packed colours."""
     haze = _haze(z, fog)
     lit = (1.0 - haze) * light * (1.0 / 256.0)
@@ -413,18 +425,23 @@ def _blend(texel, surface, light, z, fog):
 
 
 @kernel
-def _shadow_planes(camera, pixel):
+def _shadow_planes(camera: Camera, pixel: Real) -> tuple[Slopes, Slopes, Slopes]:
     """For x, y and z: how a pixel's offset from the shadow's centre, in radii, follows from its place and depth."""
     size = np.float32(1.0) / camera.shadow_radius
     return (
-        (camera.right_x * pixel * size, camera.down_x * pixel * size, camera.forward_x * size, (camera.x - camera.shadow_x) * size),
-        (camera.right_y * pixel * size, camera.down_y * pixel * size, camera.forward_y * size, (camera.y - camera.shadow_y) * size),
-        (camera.right_z * pixel * size, camera.down_z * pixel * size, camera.forward_z * size, (camera.z - camera.shadow_z) * size),
+        _shadow_plane(camera.right_x, camera.down_x, camera.forward_x, camera.x - camera.shadow_x, pixel, size),
+        _shadow_plane(camera.right_y, camera.down_y, camera.forward_y, camera.y - camera.shadow_y, pixel, size),
+        _shadow_plane(camera.right_z, camera.down_z, camera.forward_z, camera.z - camera.shadow_z, pixel, size),
     )
 
 
 @kernel
-def _shadow(shadow, px, py, z):
+def _shadow_plane(right: Real, down: Real, forward: Real, away: Real, pixel: Real, size: Real) -> Slopes:
+    return right * pixel * size, down * pixel * size, forward * size, away * size
+
+
+@kernel
+def _shadow(shadow: tuple[Slopes, Slopes, Slopes], px: Floats, py: Real, z: Floats) -> Floats:
     """How much light is left near the ground under the figure: 0.4 in the middle, 1 from a radius on."""
     beside = spread_float(0.0)
     for along_x, along_y, ahead, offset in shadow:
@@ -434,7 +451,7 @@ def _shadow(shadow, px, py, z):
 
 
 @kernel
-def _shadow_box(camera, width, height):
+def _shadow_box(camera: Camera, width: int, height: int) -> tuple[int, int, int, int]:
     """The pixels [left, right) x [top, bottom) that the shadow may reach; all of them where the eye is inside it."""
     dx, dy, dz = camera.shadow_x - camera.x, camera.shadow_y - camera.y, camera.shadow_z - camera.z
     focal = camera.focal * width
@@ -453,13 +470,13 @@ def _shadow_box(camera, width, height):
 
 
 @kernel
-def _plane(planes, row, stride, t, px, py):
+def _plane(planes: NDArray[np.float32], row: int, stride: int, t: Whole, px: Floats, py: Real) -> Floats:
     """A plane's value at 16 pixels of a row."""
     return px * planes[row * stride + t] + (planes[(row + 1) * stride + t] * py + planes[(row + 2) * stride + t])
 
 
 @kernel
-def _mip_level(z, in_sky):
+def _mip_level(z: Floats, in_sky: Mask) -> Ints:
     """The level that fits a depth on a screen 128 wide; the clouds are painted for level 0."""
     level = (bits(z) >> 23) - (127 + 2)
     level = select(level < spread_int(6), level, spread_int(6))
@@ -467,7 +484,7 @@ def _mip_level(z, in_sky):
 
 
 @kernel
-def _sample(texels, texture, u, v, level):
+def _sample(texels: NDArray[np.int32], texture: Ints, u: Floats, v: Floats, level: Ints) -> Ints:
     """Texels at (u, v) of a texture's mip level."""
     column, row = truncate(u + 65536.0) & (TEXTURE_SIDE - 1), truncate(v + 65536.0) & (TEXTURE_SIDE - 1)
     # The levels lie one behind another: 4096, 1024, 256 ... texels, and 5461 >> 2 level are left.
@@ -476,7 +493,18 @@ def _sample(texels, texture, u, v, level):
 
 
 @kernel
-def draw(scene, figure, figure_size, camera, look, scratch, width, height, image, start):
+def draw(
+    scene: Triangles,
+    figure: Triangles,
+    figure_size: int,
+    camera: Camera,
+    look: Look,
+    scratch: Scratch,
+    width: int,
+    height: int,
+    image: NDArray[np.uint8],
+    start: int,
+) -> None:
     """Draw one frame of the static `scene` and the first `figure_size` triangles of `figure`.
 
     Args: width: a multiple of 16. image: flat uint8; the frame takes 3 * width * height bytes from `start`.
@@ -492,11 +520,3 @@ def draw(scene, figure, figure_size, camera, look, scratch, width, height, image
     _draw_triangles(figure, 0, figure_size, camera, scratch, count, width, height)
     _set_up_sky(camera, scratch, look.sky, width)
     _shade(scratch, camera, look, width, height, image, start)
-
-
-@entry
-def draw_frames(scene, figure, figure_size, cameras, look, scratch, width, height, image):
-    """Draw a frame for each of `cameras` into image, (frames, height, width, 3) uint8, one after another."""
-    flat = image.reshape(-1)
-    for k in range(cameras.size):
-        draw(scene, figure, figure_size, cameras[k], look, scratch, width, height, flat, k * width * height * 3)

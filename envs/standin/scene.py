@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.standin.island import (
     PADS,
@@ -29,6 +31,13 @@ from envs.standin.textures import paint_textures, texture
 _FOG: Final = (196.0, 216.0, 236.0, 1.0 / 190.0)  # red, green, blue, and density a metre
 _TILE: Final = 3.6  # metres, the largest side of a lit tile
 _FAR_TILE: Final = 9.0  # on the main island, which is mostly seen from afar
+
+_FAR_ISLANDS: Final = (  # x, y, z, radius
+    (-95.0, 60.0, -6.0, 12.0),
+    (88.0, 90.0, 9.0, 9.0),
+    (70.0, -60.0, -12.0, 14.0),
+    (-80.0, -70.0, 4.0, 10.0),
+)
 
 _TOPS: Final = {
     "grass": material(texture("grass"), 1.0, 1.0, 1.0),
@@ -85,7 +94,7 @@ def build_world(seed: int) -> World:
     for pad in PADS:
         _add_pad(mesh, pad)
     _add_landmarks(mesh)
-    for x, y, z, radius in ((-95.0, 60.0, -6.0, 12.0), (88.0, 90.0, 9.0, 9.0), (70.0, -60.0, -12.0, 14.0), (-80.0, -70.0, 4.0, 10.0)):
+    for x, y, z, radius in _FAR_ISLANDS:
         _add_far_island(mesh, x, y, z, radius)
     shade = build_ground(Island((*island.solids, *_crowns(island)), island.dressing, island.sun))
     look = Look(paint_textures(paint), np.array(_FOG, np.float32), texture("sky"))
@@ -93,11 +102,9 @@ def build_world(seed: int) -> World:
 
 
 def _crowns(island: Island) -> list[Solid]:
-    """Tree crowns as columns, for their shadows only."""
+    """Tree crowns as columns, for their shadows only; low enough not to shade the crowns themselves."""
     return [
-        prism("", d.x, d.y, 1.2, 6, d.ground + 0.9 * d.height, d.turn)
-        for d in island.dressing
-        if d.kind in _LEAVES
+        prism("", d.x, d.y, 1.2, 6, d.ground + 0.45 * d.height, d.turn) for d in island.dressing if d.kind in _LEAVES
     ]
 
 
@@ -144,7 +151,7 @@ def _buried(ground: Ground, corners: list[Vector]) -> bool:
 
 
 @entry
-def _heights(ground, points):
+def _heights(ground: Ground, points: NDArray[np.float64]) -> NDArray[np.float64]:
     out = np.empty(points.shape[0])
     for k in range(points.shape[0]):
         out[k] = height_at(ground, points[k, 0], points[k, 1])
@@ -159,7 +166,7 @@ def _add_sides(mesh: Mesh, ground: Ground, solid: Solid) -> None:
         out = ((b[1] - a[1]) / length * 0.05, (a[0] - b[0]) / length * 0.05)
         count = math.ceil(length / (1.15 * _tile(solid)))
         points = [(a[0] + (b[0] - a[0]) * k / count, a[1] + (b[1] - a[1]) * k / count) for k in range(count + 1)]
-        for p, q in zip(points, points[1:], strict=False):
+        for p, q in pairwise(points):
             _add_panel(mesh, ground, solid, p, q, out)
 
 
@@ -193,7 +200,7 @@ def _add_underside(mesh: Mesh, solid: Solid) -> None:
     cy = sum(c[1] for c in solid.outline) / len(solid.outline)
     z0 = solid.height - solid.depth
     rings = [(1.0, z0), (0.62, z0 - 6.0), (0.12, z0 - 15.0)]
-    for (f, z), (g, w) in zip(rings, rings[1:], strict=False):
+    for (f, z), (g, w) in pairwise(rings):
         for (ax, ay), (bx, by) in zip(solid.outline, solid.outline[1:] + solid.outline[:1], strict=True):
             top = [(cx + f * (x - cx), cy + f * (y - cy), z) for x, y in ((bx, by), (ax, ay))]
             low = [(cx + g * (x - cx), cy + g * (y - cy), w) for x, y in ((ax, ay), (bx, by))]
@@ -342,9 +349,9 @@ def _add_landmarks(mesh: Mesh) -> None:
     ):
         mesh.upright_box((x - 0.06, y - 0.06, z), (x + 0.06, y + 0.06, z + 4.4), pole)
         cloth = material(texture("cloth"), *colour)
-        for face in ([0.0, 1.3], [1.3, 0.0]):
-            corners = [(x + f, y - 0.5 * f, z + h) for f, h in ((face[0], 2.4), (face[1], 2.4), (face[1], 4.3), (face[0], 4.3))]
-            mesh.polygon(corners, cloth)
+        for near, far in ((0.0, 1.3), (1.3, 0.0)):  # both sides
+            outline = ((near, 2.4), (far, 2.4), (far, 4.3), (near, 4.3))
+            mesh.polygon([(x + f, y - 0.5 * f, z + h) for f, h in outline], cloth)
 
 
 def _add_far_island(mesh: Mesh, x: float, y: float, z: float, radius: float) -> None:

@@ -9,17 +9,19 @@ How these types look to a reader and to a type checker is in `simd.pyi`.
 """
 
 import operator
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.datamodel import register_default
+from numba.core.base import BaseContext
+from numba.core.datamodel import DataModelManager, register_default
 from numba.core.datamodel.models import PrimitiveModel
-from numba.core.typing.templates import AbstractTemplate, signature
-from numba.extending import intrinsic, lower_builtin, lower_cast, typeof_impl  # noqa: F401
-from numba.core.typing.templates import infer_global
+from numba.core.typing.templates import AbstractTemplate, Signature, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast
 
-LANES = 16
+LANES: Final = 16
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
@@ -30,7 +32,7 @@ _FAST = ("contract", "nsz", "arcp")  # fused multiply-add and reciprocals; infin
 class _Vector(types.Type):
     """A numba type of 16 lanes."""
 
-    def __init__(self, name, element):
+    def __init__(self, name: str, element: ir.Type) -> None:
         self.element = element
         super().__init__(name=f"{name}x{LANES}")
 
@@ -39,22 +41,24 @@ Floats = _Vector("float32", _F32)
 Ints = _Vector("int32", _I32)
 Mask = _Vector("bool", _I1)
 
+_Types: TypeAlias = tuple[types.Type, ...]
+_Values: TypeAlias = list[ir.Value]
+_Emit: TypeAlias = Callable[[ir.IRBuilder, _Vector, ir.Value, ir.Value], ir.Value]
+_Codegen: TypeAlias = Callable[[BaseContext, ir.IRBuilder, Signature, _Values], ir.Value]
+_Typed: TypeAlias = tuple[Signature, _Codegen] | None  # of an intrinsic: None where the arguments do not fit
+
 
 @register_default(_Vector)
 class _VectorModel(PrimitiveModel):
-    def __init__(self, manager, fe_type):
+    def __init__(self, manager: DataModelManager, fe_type: _Vector) -> None:
         super().__init__(manager, fe_type, ir.VectorType(fe_type.element, LANES))
 
 
-def _llvm(vector):
+def _llvm(vector: _Vector) -> ir.VectorType:
     return ir.VectorType(vector.element, LANES)
 
 
-def _constant(vector, value):
-    return ir.Constant(_llvm(vector), [value] * LANES)
-
-
-def _spread(builder, vector, scalar):
+def _spread(builder: ir.IRBuilder, vector: _Vector, scalar: ir.Value) -> ir.Value:
     empty = ir.Constant(_llvm(vector), ir.Undefined)
     first = builder.insert_element(empty, scalar, _I32(0))
     return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
@@ -64,21 +68,24 @@ def _spread(builder, vector, scalar):
 @lower_cast(types.Integer, Floats)
 @lower_cast(types.Float, Ints)
 @lower_cast(types.Integer, Ints)
-def _cast_scalar(context, builder, fromty, toty, value):
+def _cast_scalar(
+    context: BaseContext, builder: ir.IRBuilder, fromty: types.Type, toty: _Vector, value: ir.Value
+) -> ir.Value:
     scalar = types.float32 if toty is Floats else types.int32
     return _spread(builder, toty, context.cast(builder, value, fromty, scalar))
 
 
-def _binary(op, result_of, emit):
-    """Let `op` take two vectors, or a vector and a scalar."""
+def _binary(name: str, result_of: dict[_Vector, _Vector], emit: _Emit) -> None:
+    """Let an operator take two vectors, or a vector and a scalar."""
+    op: object = getattr(operator, name)
 
     @infer_global(op)
-    class _Typing(AbstractTemplate):
-        def generic(self, args, kws):
+    class Typing(AbstractTemplate):
+        def generic(self, args: _Types, kws: dict[str, types.Type]) -> Signature | None:
             vectors = [a for a in args if isinstance(a, _Vector)]
             if not vectors or any(v is not vectors[0] for v in vectors):
                 return None
-            if any(not isinstance(a, (_Vector, types.Float, types.Integer)) for a in args):
+            if any(not isinstance(a, _Vector | types.Float | types.Integer) for a in args):
                 return None
             vector = vectors[0]
             result = result_of.get(vector)
@@ -87,10 +94,10 @@ def _binary(op, result_of, emit):
     for vector in result_of:
 
         @lower_builtin(op, vector, vector)
-        def _lower(context, builder, sig, args, vector=vector):
-            return emit(builder, vector, *args)
-
-    return _Typing
+        def lower(
+            context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values, vector: _Vector = vector
+        ) -> ir.Value:
+            return emit(builder, vector, args[0], args[1])
 
 
 _ARITHMETIC = {Floats: Floats, Ints: Ints}
@@ -98,54 +105,60 @@ _BITS = {Ints: Ints, Mask: Mask}
 _COMPARE = {Floats: Mask, Ints: Mask}
 
 
-def _add(builder, vector, a, b):
+def _add(builder: ir.IRBuilder, vector: _Vector, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.fadd(a, b, flags=_FAST) if vector is Floats else builder.add(a, b)
 
 
-def _sub(builder, vector, a, b):
+def _sub(builder: ir.IRBuilder, vector: _Vector, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.fsub(a, b, flags=_FAST) if vector is Floats else builder.sub(a, b)
 
 
-def _mul(builder, vector, a, b):
+def _mul(builder: ir.IRBuilder, vector: _Vector, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.fmul(a, b, flags=_FAST) if vector is Floats else builder.mul(a, b)
 
 
-def _compare(sign):
-    def emit(builder, vector, a, b):
+def _compare(sign: str) -> _Emit:
+    def emit(builder: ir.IRBuilder, vector: _Vector, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.fcmp_ordered(sign, a, b) if vector is Floats else builder.icmp_signed(sign, a, b)
 
     return emit
 
 
-_binary(operator.add, _ARITHMETIC, _add)
-_binary(operator.sub, _ARITHMETIC, _sub)
-_binary(operator.mul, _ARITHMETIC, _mul)
-_binary(operator.truediv, {Floats: Floats}, lambda builder, _, a, b: builder.fdiv(a, b, flags=_FAST))
-_binary(operator.and_, _BITS, lambda builder, _, a, b: builder.and_(a, b))
-_binary(operator.or_, _BITS, lambda builder, _, a, b: builder.or_(a, b))
-_binary(operator.lshift, {Ints: Ints}, lambda builder, _, a, b: builder.shl(a, b))
-_binary(operator.rshift, {Ints: Ints}, lambda builder, _, a, b: builder.lshr(a, b))
-_binary(operator.lt, _COMPARE, _compare("<"))
-_binary(operator.le, _COMPARE, _compare("<="))
-_binary(operator.gt, _COMPARE, _compare(">"))
-_binary(operator.ge, _COMPARE, _compare(">="))
-_binary(operator.eq, _COMPARE, _compare("=="))
+_binary("add", _ARITHMETIC, _add)
+_binary("sub", _ARITHMETIC, _sub)
+_binary("mul", _ARITHMETIC, _mul)
+_binary("truediv", {Floats: Floats}, lambda builder, _, a, b: builder.fdiv(a, b, flags=_FAST))
+_binary("and_", _BITS, lambda builder, _, a, b: builder.and_(a, b))
+_binary("or_", _BITS, lambda builder, _, a, b: builder.or_(a, b))
+_binary("lshift", {Ints: Ints}, lambda builder, _, a, b: builder.shl(a, b))
+_binary("rshift", {Ints: Ints}, lambda builder, _, a, b: builder.lshr(a, b))
+_binary("lt", _COMPARE, _compare("<"))
+_binary("le", _COMPARE, _compare("<="))
+_binary("gt", _COMPARE, _compare(">"))
+_binary("ge", _COMPARE, _compare(">="))
 
 
-def _call(builder, name, result, args):
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(result, [a.type for a in args]), name
-    )
+def _call(builder: ir.IRBuilder, name: str, result: ir.Type, args: _Values) -> ir.Value:
+    function_type = ir.FunctionType(result, [a.type for a in args])
+    function = cgutils.get_or_insert_function(builder.module, function_type, name)
     return builder.call(function, args)
 
 
-def _pointer(context, builder, array_type, array, index, target):
+def _pointer(
+    context: BaseContext,
+    builder: ir.IRBuilder,
+    array_type: types.Type,
+    array: ir.Value,
+    index: ir.Value,
+    target: ir.Type,
+) -> ir.Value:
     """The address of array[index], as a pointer to `target`; `index` counts items from the start of the data."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
 
 
-def _array_vector(array):
+def _array_vector(array: types.Type) -> _Vector | None:
+    """The vector that an array of this type holds."""
     if isinstance(array, types.Array) and array.layout == "C":
         if array.dtype == types.float32:
             return Floats
@@ -155,36 +168,43 @@ def _array_vector(array):
 
 
 @intrinsic
-def spread_float(typingctx, value):
-    def codegen(context, builder, sig, args):
+def spread_float(typingctx: object, value: types.Type) -> _Typed:
+    """16 times one number."""
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         return _cast_scalar(context, builder, value, Floats, args[0])
 
     return Floats(value), codegen
 
 
 @intrinsic
-def spread_int(typingctx, value):
-    def codegen(context, builder, sig, args):
+def spread_int(typingctx: object, value: types.Type) -> _Typed:
+    """16 times one integer."""
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         return _cast_scalar(context, builder, value, Ints, args[0])
 
     return Ints(value), codegen
 
 
 @intrinsic
-def lane_index(typingctx):
-    def codegen(context, builder, sig, args):
+def lane_index(typingctx: object) -> _Typed:
+    """0, 1, 2 ... 15."""
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         return ir.Constant(_llvm(Ints), list(range(LANES)))
 
     return Ints(), codegen
 
 
 @intrinsic
-def load(typingctx, array, index):
+def load(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
+    """16 items of an array from `index` on."""
     vector = _array_vector(array)
     if vector is None:
         return None
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         pointer = _pointer(context, builder, array, args[0], args[1], _llvm(vector))
         return builder.load(pointer, align=4, typ=_llvm(vector))
 
@@ -192,11 +212,12 @@ def load(typingctx, array, index):
 
 
 @intrinsic
-def store(typingctx, array, index, value):
+def store(typingctx: object, array: types.Type, index: types.Type, value: types.Type) -> _Typed:
+    """Set 16 items of an array from `index` on."""
     if _array_vector(array) is not value:
         return None
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         pointer = _pointer(context, builder, array, args[0], args[1], args[2].type)
         builder.store(args[2], pointer, align=4)
         return context.get_dummy_value()
@@ -205,14 +226,17 @@ def store(typingctx, array, index, value):
 
 
 @intrinsic
-def store_selected(typingctx, array, index, value, mask):
+def store_selected(
+    typingctx: object, array: types.Type, index: types.Type, value: types.Type, mask: types.Type
+) -> _Typed:
     """Store the lanes that `mask` holds, packed without gaps."""
-    if _array_vector(array) is not value or mask is not Mask:
+    vector = _array_vector(array)
+    if vector is None or value is not vector or mask is not Mask:
         return None
 
-    def codegen(context, builder, sig, args):
-        pointer = _pointer(context, builder, array, args[0], args[1], value.element)
-        kind = "f32" if value is Floats else "i32"
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        pointer = _pointer(context, builder, array, args[0], args[1], vector.element)
+        kind = "f32" if vector is Floats else "i32"
         _call(builder, f"llvm.masked.compressstore.v{LANES}{kind}", ir.VoidType(), [args[2], pointer, args[3]])
         return context.get_dummy_value()
 
@@ -220,12 +244,13 @@ def store_selected(typingctx, array, index, value, mask):
 
 
 @intrinsic
-def gather(typingctx, array, index):
+def gather(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
+    """The items of an array at 16 indices."""
     vector = _array_vector(array)
     if vector is None or index is not Ints:
         return None
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         base = _pointer(context, builder, array, args[0], context.get_constant(types.intp, 0), vector.element)
         pointers = builder.gep(base, [args[1]], source_etype=vector.element)
         pointers.type = ir.VectorType(ir.PointerType(), LANES)  # llvmlite takes one address for the result of 16
@@ -240,23 +265,24 @@ def gather(typingctx, array, index):
 
 
 @intrinsic
-def select(typingctx, mask, yes, no):
+def select(typingctx: object, mask: types.Type, yes: types.Type, no: types.Type) -> _Typed:
+    """`yes` in the lanes that the mask holds, `no` in the others."""
     if mask is not Mask or not isinstance(yes, _Vector):
         return None
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         return builder.select(*args)
 
     return yes(mask, yes, yes), codegen
 
 
-def _minmax(name, opcode):
+def _minmax(name: str, opcode: str) -> Callable[..., object]:
     @intrinsic
-    def function(typingctx, a, b):
+    def function(typingctx: object, a: types.Type, b: types.Type) -> _Typed:
         if a is not Floats and b is not Floats:
             return None
 
-        def codegen(context, builder, sig, args):
+        def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
             return builder.select(builder.fcmp_ordered(opcode, args[0], args[1]), args[0], args[1])
 
         return Floats(Floats, Floats), codegen
@@ -269,28 +295,37 @@ minimum = _minmax("minimum", "<")
 maximum = _minmax("maximum", ">")
 
 
-def _unsigned_minmax(name):
+@intrinsic
+def unsigned_maximum(typingctx: object, a: types.Type, b: types.Type) -> _Typed:
+    """The larger of each pair, read as uint32."""
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        return _call(builder, f"llvm.umax.v{LANES}i32", _llvm(Ints), args)
+
+    return Ints(Ints, Ints), codegen
+
+
+@intrinsic
+def equal(typingctx: object, a: types.Type, b: types.Type) -> _Typed:
+    """Which lanes hold the same integer; a type checker would want a bool of an operator."""
+    if a is not Ints or b is not Ints:
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        return builder.icmp_signed("==", args[0], args[1])
+
+    return Mask(Ints, Ints), codegen
+
+
+def _convert(
+    source: _Vector, target: types.Type, emit: Callable[[ir.IRBuilder, ir.Value], ir.Value]
+) -> Callable[..., object]:
     @intrinsic
-    def function(typingctx, a, b):
-        def codegen(context, builder, sig, args):
-            return _call(builder, f"llvm.{name}.v{LANES}i32", _llvm(Ints), args)
-
-        return Ints(Ints, Ints), codegen
-
-    return function
-
-
-unsigned_maximum = _unsigned_minmax("umax")
-unsigned_minimum = _unsigned_minmax("umin")
-
-
-def _convert(source, target, emit):
-    @intrinsic
-    def function(typingctx, value):
+    def function(typingctx: object, value: types.Type) -> _Typed:
         if value is not source:
             return None
 
-        def codegen(context, builder, sig, args):
+        def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
             return emit(builder, args[0])
 
         return target(source), codegen
@@ -302,7 +337,6 @@ bits = _convert(Floats, Ints, lambda builder, v: builder.bitcast(v, _llvm(Ints))
 from_bits = _convert(Ints, Floats, lambda builder, v: builder.bitcast(v, _llvm(Floats)))
 truncate = _convert(Floats, Ints, lambda builder, v: builder.fptosi(v, _llvm(Ints)))
 to_floats = _convert(Ints, Floats, lambda builder, v: builder.sitofp(v, _llvm(Floats)))
-ceiling = _convert(Floats, Floats, lambda builder, v: _call(builder, f"llvm.ceil.v{LANES}f32", _llvm(Floats), [v]))
 magnitude = _convert(Floats, Floats, lambda builder, v: _call(builder, f"llvm.fabs.v{LANES}f32", _llvm(Floats), [v]))
 mask_bits = _convert(
     Mask,
@@ -312,39 +346,33 @@ mask_bits = _convert(
 
 
 @intrinsic
-def difference_of_products(typingctx, a, b, c, d):
-    """a * b - c * d, each product rounded: swapping the pairs gives the exact negative, which fused arithmetic breaks."""
+def difference_of_products(typingctx: object, a: types.Type, b: types.Type, c: types.Type, d: types.Type) -> _Typed:
+    """The lanes of a * b - c * d, each product rounded: swapping the pairs gives the exact negative."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         a, b, c, d = args
         return builder.fsub(builder.fmul(a, b), builder.fmul(c, d))
 
     return Floats(Floats, Floats, Floats, Floats), codegen
 
 
-def _count(name, flag):
-    @intrinsic
-    def function(typingctx, value):
-        def codegen(context, builder, sig, args):
-            i64 = ir.IntType(64)
-            return _call(builder, f"llvm.{name}.i64", i64, [args[0], *flag])
+@intrinsic
+def trailing_zeros(typingctx: object, value: types.Type) -> _Typed:
+    """The place of the lowest bit that is set in an int64 that is not 0."""
 
-        return types.int64(types.int64), codegen
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        return _call(builder, "llvm.cttz.i64", ir.IntType(64), [args[0], _I1(1)])
 
-    return function
-
-
-count_ones = _count("ctpop", [])
-trailing_zeros = _count("cttz", [_I1(1)])
+    return types.int64(types.int64), codegen
 
 
 @intrinsic
-def store_rgb(typingctx, image, index, packed):
+def store_rgb(typingctx: object, image: types.Type, index: types.Type, packed: types.Type) -> _Typed:
     """Write 16 pixels 0x00BBGGRR as 48 bytes R G B R G B ..."""
     if packed is not Ints or not isinstance(image, types.Array) or image.dtype != types.uint8:
         return None
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         byte = ir.IntType(8)
         pointer = _pointer(context, builder, image, args[0], args[1], ir.VectorType(byte, 3 * LANES))
         raw = builder.bitcast(args[2], ir.VectorType(byte, 4 * LANES))
@@ -355,14 +383,3 @@ def store_rgb(typingctx, image, index, packed):
         return context.get_dummy_value()
 
     return types.void(image, types.intp, packed), codegen
-
-
-@intrinsic
-def ceil_int(typingctx, value):
-    """The smallest int64 that is not below a float32 scalar; numba's own calls the C library."""
-
-    def codegen(context, builder, sig, args):
-        up = _call(builder, "llvm.ceil.f32", _F32, [args[0]])
-        return builder.fptosi(up, ir.IntType(64))
-
-    return types.int64(types.float32), codegen

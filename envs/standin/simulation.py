@@ -5,17 +5,18 @@ give the same frames in either. Work is split over threads in fixed ranges; no r
 """
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.standin.camera import follow
+from envs.standin.camera import adjust_boom, follow
 from envs.standin.characters import PACE, WARDROBE, Wardrobe
 from envs.standin.figure import make_figure, pose
 from envs.standin.island import Ground
-from envs.standin.jit import entry
-from envs.standin.physics import BODY, PLACES, Places, advance, place
+from envs.standin.jit import entry, kernel
+from envs.standin.physics import BODY, PLACES, Body, Places, advance, place
 from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scratch
 from envs.standin.scene import World, build_world
 from envs.standin.simd import LANES
@@ -66,7 +67,7 @@ class Simulation:
         self.characters = np.zeros(count, np.int64)
         self.skins = np.zeros(count, np.int64)
         bounds = np.linspace(0, count, min(threads, count) + 1).astype(int).tolist()
-        self._ranges = list(zip(bounds, bounds[1:], strict=False))
+        self._ranges = list(pairwise(bounds))
         self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in self._ranges]
         self._pool = ThreadPoolExecutor(len(self._ranges)) if len(self._ranges) > 1 else None
 
@@ -97,19 +98,33 @@ class Simulation:
 
     def picture(self, index: int, width: int, height: int) -> NDArray[np.uint8]:
         """A frame of any size of one player's view, (height, width, 3) uint8."""
-        padded = -(-width // LANES) * LANES
-        brush = make_brush(self.stage, padded, height)
-        body = self.bodies[index : index + 1].copy()  # drawing moves the camera, which is part of the body
-        frames = np.empty((1, height, padded, 3), np.uint8)
-        cast = (body, self.characters[index : index + 1], self.skins[index : index + 1])
-        still = np.zeros(1, np.bool_)
-        advance_and_draw(self.stage, brush, cast, np.zeros((1, 16), np.uint8), still, 0, 1, frames)
-        return frames[0, :, :width]
+        character, skin = int(self.characters[index]), int(self.skins[index])
+        return picture_of(self.stage, self.bodies[index : index + 1], character, skin, width, height)
 
     def close(self) -> None:
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def picture_of(
+    stage: Stage, body: NDArray[np.void], character: int, skin: int, width: int, height: int
+) -> NDArray[np.uint8]:
+    """A frame of any size of what the one body, (1,) BODY, sees: (height, width, 3) uint8."""
+    padded = -(-width // LANES) * LANES
+    frames = np.empty((1, height, padded, 3), np.uint8)
+    cast = (body, np.array([character]), np.array([skin]))
+    still = np.zeros(1, np.bool_)
+    brush = make_brush(stage, padded, height)
+    advance_and_draw(stage, brush, cast, np.zeros((1, 16), np.uint8), still, 0, 1, frames)
+    return frames[0, :, :width]
+
+
+@kernel
+def _step(stage: Stage, body: Body, action: NDArray[np.uint8]) -> None:
+    """A tenth of a second of one player, camera included."""
+    advance(body, action, stage.ground, stage.places)
+    adjust_boom(body, stage.ground)
 
 
 @entry
@@ -131,7 +146,7 @@ def advance_and_draw(
     for k in range(low, high):
         body = bodies[k]
         if moving[k]:
-            advance(body, actions[k], stage.ground, stage.places)
+            _step(stage, body, actions[k])
         follow(body, stage.ground, camera)
         size = pose(body, characters[k], skins[k], stage.wardrobe, stage.sun, brush.figure)
         start = k * width * height * 3
@@ -142,10 +157,16 @@ def advance_and_draw(
 def put_body(stage: Stage, bodies: NDArray[np.void], spawn: int, pace: float, appear: bool) -> None:
     """Place the one body at a spawn."""
     place(bodies[0], spawn, pace, appear, stage.ground, stage.places)
+    adjust_boom(bodies[0], stage.ground)
 
 
 @entry
-def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8]) -> None:
-    """Move the one body through actions, (steps, 16), without drawing."""
+def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8], trail: NDArray[np.void]) -> None:
+    """Move the one body through actions, (steps, 16), without drawing; `trail` keeps its states before the first few."""
     for k in range(actions.shape[0]):
-        advance(bodies[0], actions[k], stage.ground, stage.places)
+        if k < trail.size:
+            trail[k] = bodies[0]
+        _step(stage, bodies[0], actions[k])
+
+
+NO_TRAIL: Final = np.zeros(0, BODY)

@@ -1,0 +1,223 @@
+"""Replays: gameplay as what was pressed, drawn again when it is read.
+
+The stand-in is deterministic, so a match is its actions, where its lives began, and the player's state now and then to
+start drawing from. An hour takes some 200 KB where its frames would take 1.8 GB.
+"""
+
+import itertools
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured, unstructured_to_structured
+from numpy.typing import NDArray
+
+from envs.backend import SIDE
+from envs.errors import ReplayError
+from envs.gamepad import COMPONENTS, SIZES
+from envs.standin.characters import PACE, SKINS, WARDROBE
+from envs.standin.characters import NAMES as CHARACTERS
+from envs.standin.physics import BODY
+from envs.standin.scene import build_world
+from envs.standin.simulation import NO_TRAIL, Stage, advance_and_draw, advance_body, make_brush, make_stage, put_body
+
+VERSION: Final = 1
+KEY_EVERY: Final = 500  # steps between the states that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A match of one player.
+
+    `lives` holds, for each life, the step before which it begins and its spawn; the first begins at 0. `keys` holds the
+    player's state before steps 0, 500, 1000 ... Raises: ReplayError: the parts do not fit together.
+    """
+
+    actions: NDArray[np.uint8]  # (T, 16)
+    lives: NDArray[np.int32]  # (L, 2): step, spawn
+    jumppads: NDArray[np.int32]  # (L, 2): step of reaching a pad in this life and its index, or -1, -1
+    keys: NDArray[np.float64]  # (ceil(T / 500), fields of BODY)
+    dressing: int
+    character: int
+    skin: int
+    player: str  # what kind of player it was
+    seed: int
+
+    def __post_init__(self) -> None:
+        steps = len(self.actions)
+        wrong = {
+            "actions": self.actions.dtype != np.uint8 or self.actions.shape != (steps, len(COMPONENTS)),
+            "action indices": bool((self.actions >= np.array(SIZES)).any()) if self.actions.ndim == 2 else True,
+            "lives": self.lives.ndim != 2 or self.lives.shape[1:] != (2,) or not len(self.lives) or self.lives[0, 0] != 0,
+            "jumppads": self.jumppads.shape != self.lives.shape,
+            "keys": self.keys.shape != (-(-steps // KEY_EVERY), len(BODY)),
+            "character": not 0 <= self.character < len(CHARACTERS) or not 0 <= self.skin < SKINS,
+        }
+        if any(wrong.values()):
+            raise ReplayError(f"this replay's {', '.join(k for k, bad in wrong.items() if bad)} do not fit together")
+
+    def __len__(self) -> int:
+        """Steps, of 0.1 s."""
+        return len(self.actions)
+
+    def save(self, path: Path) -> None:
+        """Write beside, then rename: a file under its own name is whole."""
+        beside = path.with_name(path.name + ".part")
+        with beside.open("wb") as file:
+            np.savez_compressed(file, version=VERSION, **{f.name: getattr(self, f.name) for f in fields(self)})
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a replay.
+
+        Raises: ReplayError: the file is missing, damaged, cut short, or of another version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                content = {name: stored[name] for name in stored.files}
+        except FileNotFoundError as error:
+            raise ReplayError(f"there is no replay {path}") from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            raise ReplayError(f"{path} is damaged or cut short ({error}); record it anew") from error
+        version = content.pop("version", None)
+        if version is None or int(version) != VERSION:
+            raise ReplayError(f"{path} is of version {version}, this program reads {VERSION}; record it anew")
+        missing = sorted({f.name for f in fields(cls)} - set(content))
+        if missing:
+            raise ReplayError(f"{path} lacks {', '.join(missing)}; record it anew")
+        scalars = {name: content.pop(name).item() for name in ("dressing", "character", "skin", "player", "seed")}
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content}, **scalars)
+
+
+class Recorder:
+    """A match being played, and kept.
+
+    `body` (1,) BODY may be read at any time. Begin a life before the first step.
+    """
+
+    def __init__(self, dressing: int, character: int, skin: int, player: str, seed: int) -> None:
+        self.stage = stage_of(dressing)
+        self.body = np.zeros(1, BODY)
+        self._about = (dressing, character, skin, player, seed)
+        self._pace = float(WARDROBE.build[character, PACE])
+        self._actions: list[NDArray[np.uint8]] = []
+        self._lives: list[tuple[int, int]] = []
+        self._jumppads: list[tuple[int, int]] = []
+        self._keys: list[NDArray[np.float64]] = []
+
+    def __len__(self) -> int:
+        """Steps so far."""
+        return len(self._actions)
+
+    def begin(self, spawn: int) -> None:
+        """Start a life at a spawn."""
+        put_body(self.stage, self.body, spawn, self._pace, False)
+        self._lives.append((len(self), spawn))
+        self._jumppads.append((-1, -1))
+
+    def step(self, action: NDArray[np.uint8]) -> bool:
+        """Hold an action, (16,) uint8, for a step; True where this life has now reached its first pad."""
+        if len(self) % KEY_EVERY == 0:
+            self._keys.append(to_key(self.body))
+        advance_body(self.stage, self.body, action[None], NO_TRAIL)
+        self._actions.append(action)
+        pad = int(self.body[0]["jumppad"])
+        first = pad >= 0 and self._jumppads[-1][0] < 0
+        if first:
+            self._jumppads[-1] = (len(self) - 1, pad)
+        return first
+
+    def replay(self) -> Replay:
+        """The match so far."""
+        actions = np.array(self._actions, np.uint8).reshape(-1, len(COMPONENTS))
+        keys = np.array(self._keys).reshape(-1, len(BODY))
+        lives, jumppads = np.array(self._lives, np.int32), np.array(self._jumppads, np.int32)
+        return Replay(actions, lives, jumppads, keys, *self._about)
+
+
+class ReplayReader:
+    """Draws windows of one replay. Several threads may each use a reader of their own on the same replay."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self._stage = stage_of(replay.dressing)
+        self._brush = make_brush(self._stage, SIDE, SIDE)
+        self._pace = float(WARDROBE.build[replay.character, PACE])
+        self._checked = False
+
+    def window(self, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What was seen and done in steps [start, start + length).
+
+        Returns: frames (length, 128, 128, 3) uint8 and actions (length, 16) uint8; the action follows its frame.
+        Raises: ReplayError: the window lies outside the replay, or the replay does not belong to this world.
+        """
+        if start < 0 or length < 1 or start + length > len(self.replay):
+            raise ReplayError(f"steps {start} to {start + length} are not all in a replay of {len(self.replay)} steps")
+        if not self._checked:
+            self._check_rules()
+        body = self._state(start)
+        trail = np.zeros(length, BODY)
+        for low, high in self._parts(start, start + length):
+            self._respawn(body, low)
+            advance_body(self._stage, body, self.replay.actions[low:high], trail[low - start : high - start])
+        actions = self.replay.actions[start : start + length]
+        return self._draw(trail, actions), actions
+
+    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frames of a player's states."""
+        count = len(trail)
+        frames = np.empty((count, SIDE, SIDE, 3), np.uint8)
+        cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
+        advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), 0, count, frames)
+        return frames
+
+    def _state(self, step: int) -> NDArray[np.void]:
+        """The player before a step, from the last key state; a life that begins here is not yet begun."""
+        key = step // KEY_EVERY
+        body = from_key(self.replay.keys[key])
+        for low, high in self._parts(key * KEY_EVERY, step):
+            if low > key * KEY_EVERY:  # a key state already has the life that begins with it
+                self._respawn(body, low)
+            advance_body(self._stage, body, self.replay.actions[low:high], NO_TRAIL)
+        return body
+
+    def _parts(self, low: int, high: int) -> list[tuple[int, int]]:
+        """Cut [low, high) where lives begin."""
+        begins = self.replay.lives[:, 0]
+        cuts = [low, *begins[(begins > low) & (begins < high)].tolist(), high]
+        return [(a, b) for a, b in itertools.pairwise(cuts) if a < b]
+
+    def _respawn(self, body: NDArray[np.void], step: int) -> None:
+        for begin, spawn in self.replay.lives.tolist():
+            if begin == step:
+                put_body(self._stage, body, spawn, self._pace, False)
+
+    def _check_rules(self) -> None:
+        """Play the first stretch: if it ends elsewhere, the replay was made by another version of the rules."""
+        if len(self.replay.keys) > 1:
+            there = self._state(KEY_EVERY - 1)
+            advance_body(self._stage, there, self.replay.actions[KEY_EVERY - 1 : KEY_EVERY], NO_TRAIL)
+            self._respawn(there, KEY_EVERY)
+            if not np.array_equal(to_key(there), self.replay.keys[1]):
+                raise ReplayError("this replay was recorded under other rules of motion; record it anew")
+        self._checked = True
+
+
+def stage_of(dressing: int) -> Stage:
+    """The world of a dressing seed, for kernels."""
+    return make_stage(build_world(dressing))
+
+
+def to_key(body: NDArray[np.void]) -> NDArray[np.float64]:
+    """The one body's fields as numbers, (fields,)."""
+    return structured_to_unstructured(body, copy=True)[0]
+
+
+def from_key(key: NDArray[np.float64]) -> NDArray[np.void]:
+    """The inverse of `to_key`: (1,) BODY."""
+    return unstructured_to_structured(key[None].copy(), BODY)

@@ -1,0 +1,60 @@
+"""Pictures for people: contact sheets, and maps of where players went."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+from numpy.typing import NDArray
+
+from envs.backend import JUMPPADS
+from envs.standin.island import PADS, SPAWNS
+from envs.standin.scene import build_world
+
+matplotlib.use("Agg")
+
+COLOURS: Final = {"left": "#d1495b", "middle": "#edae49", "right": "#30638e", None: "#8d99ae"}
+"""Of the pads, and of those who reached none."""
+
+_GROUND: Final = {"grass": "#a7c796", "planks": "#c9a97c", "brick": "#8a7d72", "roof": "#a05a48"}
+
+Route = tuple[str | None, NDArray[np.float64]]  # the pad reached, and positions (T, 2 or more)
+
+
+def contact_sheet(path: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> None:
+    """Save titled pictures of one size, (height, width, 3) uint8, in rows."""
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(1.9 * columns, 2.1 * rows), dpi=110, layout="constrained")
+    axes = np.array(figure.subplots(rows, columns)).ravel()
+    for place in axes:
+        place.axis("off")
+    for place, (title, picture) in zip(axes, pictures, strict=False):
+        place.imshow(picture, interpolation="nearest")
+        place.set_title(title, fontsize=9)
+    figure.savefig(path)
+
+
+def route_map(path: Path, routes: Sequence[Route], title: str) -> None:
+    """Save the launch island from above with routes over it, coloured by the pad they reached."""
+    figure = Figure(figsize=(8, 8), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for solid in sorted(build_world(0).island.solids, key=lambda s: s.height):
+        if solid.outline[0][1] < 40:
+            colour = _GROUND.get(solid.kind, "#c4bcb0")
+            axes.add_patch(Polygon(solid.outline, facecolor=colour, edgecolor="#00000030", linewidth=0.6))
+    for pad, positions in routes:
+        axes.plot(positions[:, 0], positions[:, 1], color=COLOURS[pad], alpha=0.55, linewidth=0.9)
+    for name, pad in zip(JUMPPADS, PADS, strict=True):
+        axes.plot(pad.x, pad.y, marker="^", markersize=14, color="#f4c20d", markeredgecolor="black")
+        axes.annotate(name, (pad.x, pad.y), textcoords="offset points", xytext=(0, 12), ha="center")
+    for spawn in SPAWNS:
+        axes.plot(spawn.x, spawn.y, marker="o", markersize=8, color="white", markeredgecolor="black")
+    for pad in (*JUMPPADS, None):
+        count = sum(reached == pad for reached, _ in routes)
+        axes.plot([], [], color=COLOURS[pad], label=f"{pad or 'no pad'}: {count}")
+    axes.legend(loc="lower right")
+    axes.set(xlim=(-31, 31), ylim=(-30, 25), aspect="equal", title=title, xlabel="metres", ylabel="metres")
+    figure.savefig(path)

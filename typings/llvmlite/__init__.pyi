@@ -1,0 +1,1 @@
+# What Skygarden uses of llvmlite, typed; it has no annotations of its own.

@@ -1,0 +1,1 @@
+# Parts of numba below its public face.

@@ -1,0 +1,13 @@
+# The context of code generation.
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite.ir import IRBuilder, Value
+from numba.types import Type
+
+class BaseContext:  # What knows how numba's values look to LLVM.
+    def cast(self, builder: IRBuilder, value: Value, source: Type, target: Type) -> Value: ...
+    def get_constant(self, type: Type, value: int) -> Value: ...
+    def get_dummy_value(self) -> Value: ...
+    def make_array(self, type: Type) -> Callable[[BaseContext, IRBuilder, Value], Any]: ...
