@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -89,6 +90,7 @@ def vizdoom(scenario: str) -> Stepper:
     """A ViZDoom scenario at 160 x 120, RGB24, frame skip 1, without the other buffers."""
     import vizdoom as vzd
 
+    os.chdir(tempfile.gettempdir())  # it leaves files where it runs
     game = vzd.DoomGame()
     game.load_config(f"{vzd.scenarios_path}/{scenario}.cfg")
     game.set_screen_resolution(vzd.ScreenResolution.RES_160X120)

@@ -1,5 +1,6 @@
 """Many Skygarden environments as one: one array of actions in, one array of frames out."""
 
+import sys
 from typing import Any, Final
 
 import gymnasium as gym
@@ -19,6 +20,9 @@ from envs.task import MAX_STEPS, Reward, RewardKind, draw_start
 
 Frames = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
+_ONLY_OURS = 3  # references to an array in hand: the list's, the loop's, and the one that asks
+_SPARES = 4
+
 Seeds = int | list[int | None] | None
 
 METADATA: Final[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -33,7 +37,6 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         autoreset_mode: NEXT_STEP (an ended episode begins anew with the next step, whose action is ignored),
             SAME_STEP (at once; the last frame is in `info["final_obs"]`) or DISABLED (by
             `reset(options={"reset_mask": ...})`).
-        copy: False hands out the same array of frames every time: faster, for those who are done with it by then.
     Raises: OptionError: a setting is unknown or out of range.
     """
 
@@ -51,7 +54,6 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         spawn_animation: bool = False,
         threads: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        copy: bool = True,
     ) -> None:
         if backend != "standin":
             raise OptionError(f"only backend='standin' can be batched, got {backend!r}")
@@ -71,10 +73,11 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         self._spawn_animation = spawn_animation
         self._simulation = Simulation(num_envs, seed, threads)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
-        self._frames = np.zeros((num_envs, SIDE, SIDE, 3), np.uint8)
+        self._shape = (num_envs, SIDE, SIDE, 3)
+        self._spare: list[Frames] = []  # arrays that have been handed out, and may have come back
+        self._frames = np.zeros(self._shape, np.uint8)
         self._steps = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, np.bool_)  # and not begun anew
-        self._copy = copy
         self._begun = False
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
@@ -97,8 +100,8 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
                 self._rngs[k], _ = seeding.np_random(seeds[k])
             self._begin(k, starts)
         self._begun = True
-        self._simulation.advance(np.zeros((self.num_envs, 16), np.uint8), np.zeros_like(mask), self._frames)
-        return self._observation(), self._infos(np.zeros(self.num_envs, np.int64) - 1)
+        self._draw()
+        return self._frames, self._infos(np.zeros(self.num_envs, np.int64) - 1)
 
     def step(
         self, actions: NDArray[np.integer[Any]]
@@ -117,6 +120,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
                 raise StepError(f"episodes {np.flatnonzero(renewed).tolist()} have ended; reset them with reset_mask")
             for k in np.flatnonzero(renewed).tolist():
                 self._begin(k, {})
+        self._frames = self._unused()
         self._simulation.advance(checked, ~renewed, self._frames)
         self._steps += ~renewed
         pads = self._simulation.bodies["jumppad"].astype(np.int64)
@@ -127,7 +131,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         infos = self._infos(pads)
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._begin_at_once(infos)
-        return self._observation(), rewards, terminated, truncated, infos
+        return self._frames, rewards, terminated, truncated, infos
 
     def render(self) -> tuple[Frames, ...] | None:
         """The present frames with render_mode="rgb_array"; None otherwise."""
@@ -150,17 +154,30 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         ended = self._ended.copy()
         last = np.empty(self.num_envs, object)
         for k in np.flatnonzero(ended).tolist():
-            last[k] = self._frames[k].copy()
+            last[k] = self._frames[k]
             self._begin(k, {})
-        self._simulation.advance(np.zeros((self.num_envs, 16), np.uint8), np.zeros_like(ended), self._frames)
+        self._draw()
         present = self._infos(np.full(self.num_envs, -1))
         return {**present, "final_obs": last, "_final_obs": ended, "final_info": infos, "_final_info": ended}
 
     def _pad_name(self, k: int) -> str | None:
         return jumppad_of(self._simulation, k)
 
-    def _observation(self) -> Frames:
-        return self._frames.copy() if self._copy else self._frames
+    def _draw(self) -> None:
+        """Draw everybody where they stand."""
+        self._frames = self._unused()
+        nobody = np.zeros(self.num_envs, np.bool_)
+        self._simulation.advance(np.zeros((self.num_envs, 16), np.uint8), nobody, self._frames)
+
+    def _unused(self) -> Frames:
+        """An array for frames that nobody else can see: one that was let go of, as new memory costs a tenth of a step."""
+        for array in self._spare:
+            if sys.getrefcount(array) <= _ONLY_OURS:
+                return array
+        array = np.empty(self._shape, np.uint8)
+        if len(self._spare) < _SPARES:
+            self._spare.append(array)
+        return array
 
     def _infos(self, pads: NDArray[np.int64]) -> dict[str, Any]:
         """Privileged state as arrays; `jumppad` is a name or None for each environment."""

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from envs.standin.island import VOID, Ground, height_at, rises_above
+from envs.standin.island import VOID, Ground, height_at, is_open
 from envs.standin.jit import kernel
 from envs.standin.physics import Body
 from envs.standin.raster import Camera
@@ -73,4 +73,5 @@ def _is_blocked(
     """Whether a camera this far back, and this far to the side, would be in something."""
     x = pivot[0] - forward[0] * length + forward[1] * side
     y = pivot[1] - forward[1] * length - forward[0] * side
-    return rises_above(ground, x, y, pivot[2] - forward[2] * length - _CLEARANCE)
+    limit = pivot[2] - forward[2] * length - _CLEARANCE
+    return not is_open(ground, x, y, limit) and height_at(ground, x, y) > limit

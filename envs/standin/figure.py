@@ -154,11 +154,6 @@ def _world(frame: Stance, across: Real, ahead: Real, up: Real) -> Point:
     return x + cos * across + sin * f, y - sin * across + cos * f, z + u
 
 
-_FACES: Final = np.array(  # corner bits: 1 right, 2 ahead, 4 far end of the limb; counter-clockwise from outside
-    [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int64
-)
-
-
 _LOWER: Final = (0.0, 12.0, 12.0, 0.0, 0.0, 12.0)  # texture of the two halves of a face
 _UPPER: Final = (0.0, 12.0, 0.0, 0.0, 12.0, 12.0)
 
@@ -175,32 +170,33 @@ def _limb(
     sun: NDArray[np.float64],
 ) -> int:
     """A box of (length, half width, half depth) that hangs from a joint at an angle; returns the next free place."""
+    length, w, d = size
     sin, cos = math.sin(angle), math.cos(angle)
-    stride = out.material.size
-    for face in range(6):
-        corners = (
-            _corner(frame, joint, sin, cos, size, _FACES[face, 0]),
-            _corner(frame, joint, sin, cos, size, _FACES[face, 1]),
-            _corner(frame, joint, sin, cos, size, _FACES[face, 2]),
-            _corner(frame, joint, sin, cos, size, _FACES[face, 3]),
-        )
-        light = _face_light(corners[0], corners[1], corners[2], sun)
-        _triangle(out.planes, stride, n, corners[0], corners[1], corners[2], _LOWER, light)
-        _triangle(out.planes, stride, n + 1, corners[0], corners[2], corners[3], _UPPER, light)
-        out.material[n] = material
-        out.material[n + 1] = material
-        n += 2
-    return n
+    across, ahead, up = joint
+    far_ahead, far_up = ahead + length * sin, up - length * cos
+    df, du = d * cos, d * sin
+    # The near end's corners, then the far end's: left behind, right behind, left ahead, right ahead.
+    n0, n1 = _world(frame, across - w, ahead - df, up - du), _world(frame, across + w, ahead - df, up - du)
+    n2, n3 = _world(frame, across - w, ahead + df, up + du), _world(frame, across + w, ahead + df, up + du)
+    f0, f1 = _world(frame, across - w, far_ahead - df, far_up - du), _world(frame, across + w, far_ahead - df, far_up - du)
+    f2, f3 = _world(frame, across - w, far_ahead + df, far_up + du), _world(frame, across + w, far_ahead + df, far_up + du)
+    for k in range(12):
+        out.material[n + k] = material
+    _face(out, n, n0, n1, n3, n2, sun)
+    _face(out, n + 2, f0, f2, f3, f1, sun)
+    _face(out, n + 4, n0, f0, f1, n1, sun)
+    _face(out, n + 6, n2, n3, f3, f2, sun)
+    _face(out, n + 8, n0, n2, f2, f0, sun)
+    _face(out, n + 10, n1, f1, f3, n3, sun)
+    return n + 12
 
 
 @kernel
-def _corner(frame: Stance, joint: Point, sin: float, cos: float, size: Point, bits: int) -> Point:
-    length, half_width, half_depth = size
-    across, ahead, up = joint
-    a = half_width if bits & 1 else -half_width
-    d = half_depth if bits & 2 else -half_depth
-    down = length if bits & 4 else 0.0
-    return _world(frame, across + a, ahead + d * cos + down * sin, up + d * sin - down * cos)
+def _face(out: Triangles, n: int, a: Point, b: Point, c: Point, d: Point, sun: NDArray[np.float64]) -> None:
+    """A four-sided face, counter-clockwise from outside, as triangles n and n + 1."""
+    light = _face_light(a, b, c, sun)
+    _triangle(out.planes, out.material.size, n, a, b, c, _LOWER, light)
+    _triangle(out.planes, out.material.size, n + 1, a, c, d, _UPPER, light)
 
 
 @kernel

@@ -18,7 +18,9 @@ from envs.standin.jit import kernel
 
 JUMPPADS: Final = ("left", "middle", "right")
 VOID: Final = -1.0e9  # the ground's height where there is none
+BODY_RADIUS: Final = 0.36  # metres, of a player
 CELL: Final = 4.0  # metres, of the grid that finds solids
+_FINE: Final = 0.5  # metres, of the grid that tells where there is nothing to run into
 _LOW: Final = (-60.0, -40.0)  # the grid's corner
 _CELLS: Final = (30, 40)
 _HIGH: Final = (_LOW[0] + CELL * _CELLS[0], _LOW[1] + CELL * _CELLS[1])
@@ -95,7 +97,7 @@ class Ground(NamedTuple):
     tops: NDArray[np.float64]  # (solids, 3): slope_x, slope_y, height
     cell_start: NDArray[np.int64]  # (cells + 1,)
     cell_solids: NDArray[np.int64]  # the solids that reach into each cell; ~index for one that covers all of it
-    cell_top: NDArray[np.float64]  # (cells,): no ground in the cell is higher
+    around: NDArray[np.float64]  # (fine cells): no ground within BODY_RADIUS of the cell is higher
 
 
 SPAWNS: Final = (
@@ -337,7 +339,6 @@ def build_ground(island: Island) -> Ground:
     edges = np.zeros((len(solids), _SIDES, 3))
     tops = np.array([(s.slope_x, s.slope_y, s.height) for s in solids])
     cells: list[list[int]] = [[] for _ in range(_CELLS[0] * _CELLS[1])]
-    cell_top = np.full(len(cells), VOID)
     for index, solid in enumerate(solids):
         corners = solid.outline
         for row, ((ax, ay), (bx, by)) in enumerate(zip(corners, corners[1:] + corners[:1], strict=True)):
@@ -350,11 +351,29 @@ def build_ground(island: Island) -> Ground:
                 covered = all(_contains(solid, x + dx, y + dy) for dx in (0.0, CELL) for dy in (0.0, CELL))
                 cell = i * _CELLS[1] + j
                 cells[cell].append(~index if covered else index)
-                cell_top[cell] = max(cell_top[cell], *(solid.top(*c) for c in corners))
     start = np.cumsum([0] + [len(c) for c in cells])
     members = np.array([s for c in cells for s in c], np.int64)
     sides = np.array([len(s.outline) for s in solids])
-    return Ground(edges, sides, tops, start.astype(np.int64), members, cell_top)
+    return Ground(edges, sides, tops, start.astype(np.int64), members, _highest_around(edges, tops, solids).ravel())
+
+
+def _highest_around(edges: NDArray[np.float64], tops: NDArray[np.float64], solids: list[Solid]) -> NDArray[np.float64]:
+    """A bound on the ground near each fine cell: of the solids that come near it, the top's highest point there."""
+    per_cell = round(CELL / _FINE)
+    x, y = (_LOW[k] + _FINE * (np.arange(_CELLS[k] * per_cell) + 0.5) for k in range(2))
+    reach = BODY_RADIUS + _FINE * math.sqrt(0.5)
+    highest = np.full((len(x), len(y)), VOID)
+    for solid, planes, (slope_x, slope_y, height) in zip(solids, edges, tops, strict=True):
+        xs, ys = [c[0] for c in solid.outline], [c[1] for c in solid.outline]
+        i = slice(*np.searchsorted(x, (min(xs) - reach, max(xs) + reach)))
+        j = slice(*np.searchsorted(y, (min(ys) - reach, max(ys) + reach)))
+        px, py = x[i, None], y[None, j]
+        near = np.ones((px.size, py.size), np.bool_)
+        for a, b, c in planes[: len(solid.outline)]:
+            near &= a * px + b * py <= c + reach * math.hypot(a, b)
+        top = slope_x * px + slope_y * py + height + reach * math.hypot(slope_x, slope_y)
+        highest[i, j] = np.maximum(highest[i, j], np.where(near, top, VOID))
+    return highest
 
 
 @kernel
@@ -383,17 +402,9 @@ def height_at(ground: Ground, x: float, y: float) -> float:
 
 
 @kernel
-def rises_above(ground: Ground, x: float, y: float, limit: float) -> bool:
-    """Whether the ground over a point is higher than `limit`; mostly answered by the cell alone."""
+def is_open(ground: Ground, x: float, y: float, limit: float) -> bool:
+    """Whether it is plain that no ground within BODY_RADIUS of a point is higher than `limit`: one look, no geometry."""
     if not (_LOW[0] <= x < _HIGH[0] and _LOW[1] <= y < _HIGH[1]):
         return False
-    cell = int((x - _LOW[0]) * (1.0 / CELL)) * _CELLS[1] + int((y - _LOW[1]) * (1.0 / CELL))
-    if ground.cell_top[cell] <= limit:
-        return False
-    for k in range(ground.cell_start[cell], ground.cell_start[cell + 1]):
-        s = ground.cell_solids[k]
-        s = ~s if s < 0 else s
-        top = ground.tops[s, 0] * x + ground.tops[s, 1] * y + ground.tops[s, 2]
-        if top > limit and _is_inside(ground, s, x, y):
-            return True
-    return False
+    i, j = int((x - _LOW[0]) * (1.0 / _FINE)), int((y - _LOW[1]) * (1.0 / _FINE))
+    return ground.around[i * (_CELLS[1] * int(CELL / _FINE)) + j] <= limit

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gamepad import BUTTONS, CENTRE
-from envs.standin.island import PADS, SPAWNS, VOID, Ground, height_at, rises_above
+from envs.standin.island import BODY_RADIUS, PADS, SPAWNS, VOID, Ground, height_at, is_open
 from envs.standin.jit import kernel
 
 SUBSTEPS: Final = 6  # a step of 0.1 s
 TICK: Final = 1.0 / 60.0
 
 RUN_SPEED: Final = 6.8  # metres a second, times the character's pace
-RADIUS: Final = 0.36
 STEP_UP: Final = 0.42  # the highest ledge that one walks up
 GRAVITY: Final = 18.0
 JUMP_SPEED: Final = 6.8  # 1.3 m up
@@ -240,18 +239,20 @@ def _move(body: Body, ground: Ground) -> None:
         body.vx = body.vy = 0.0
 
 
-_RING: Final = np.array([(math.sin(k * math.pi / 4), math.cos(k * math.pi / 4)) for k in range(8)]) * RADIUS
+_RING: Final = np.array([(math.sin(k * math.pi / 4), math.cos(k * math.pi / 4)) for k in range(8)]) * BODY_RADIUS
 
 
 @kernel
 def _obstruction(ground: Ground, x: float, y: float, limit: float) -> tuple[float, float]:
     """Where a body at (x, y) would touch ground above `limit`: the sum of the directions away from it."""
+    if is_open(ground, x, y, limit):
+        return 0.0, 0.0
     nx, ny = 0.0, 0.0
     for k in range(8):
-        if rises_above(ground, x + _RING[k, 0], y + _RING[k, 1], limit):
+        if height_at(ground, x + _RING[k, 0], y + _RING[k, 1]) > limit:
             nx -= _RING[k, 0]
             ny -= _RING[k, 1]
-    if nx == 0.0 and ny == 0.0 and rises_above(ground, x, y, limit):
+    if nx == 0.0 and ny == 0.0 and height_at(ground, x, y) > limit:
         nx = 1e-9  # inside something thinner than the ring
     return nx, ny
 

@@ -162,7 +162,7 @@ def put_body(stage: Stage, bodies: NDArray[np.void], spawn: int, pace: float, ap
 
 @entry
 def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8], trail: NDArray[np.void]) -> None:
-    """Move the one body through actions, (steps, 16), without drawing; `trail` keeps its states before the first few."""
+    """Move the one body through actions, (steps, 16), undrawn; `trail` keeps its states before the first few."""
     for k in range(actions.shape[0]):
         if k < trail.size:
             trail[k] = bodies[0]
