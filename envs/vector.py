@@ -170,7 +170,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         self._simulation.advance(np.zeros((self.num_envs, 16), np.uint8), nobody, self._frames)
 
     def _unused(self) -> Frames:
-        """An array for frames that nobody else can see: one that was let go of, as new memory costs a tenth of a step."""
+        """An array for frames that nobody else holds: one that was let go of, as new memory costs a tenth of a step."""
         for array in self._spare:
             if sys.getrefcount(array) <= _ONLY_OURS:
                 return array

@@ -46,7 +46,7 @@ class Gameplay:
             for done, total in record_gameplay(self.out, self.hours, self.seed, self.processes):
                 progress.update(task, completed=done, total=total)
         size = sum(p.stat().st_size for p in self.out.glob("match-*.npz"))
-        Console().print(f"{self.hours:g} hours in {self.out}: {size / 1e6:.1f} MB")
+        Console().print(f"{self.hours:g} hours in {self.out}: {size / 1e3:.0f} kB")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,9 @@ def _tiled(frames: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _page(players: int, reached: dict[str | None, int], kinds: set[str]) -> str:
-    rows = "".join(f"<tr><td>{pad or 'none'}</td><td>{n}</td><td>{n / players:.0%}</td></tr>" for pad, n in reached.items())
+    rows = "".join(
+        f"<tr><td>{pad or 'none'}</td><td>{n}</td><td>{n / players:.0%}</td></tr>" for pad, n in reached.items()
+    )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Skygarden demo</title>
 <style>
@@ -99,7 +101,9 @@ Within 100 steps, ten seconds, they reached:</p>
 <h2>What they saw</h2>
 <video src="players.mp4" controls autoplay loop muted></video>
 <h2>Where they went</h2>
-<div class="pair"><img src="routes.png" alt="Routes of the players"><img src="experts.png" alt="Routes of experts"></div>
+<div class="pair">
+<img src="routes.png" alt="Routes of the players"><img src="experts.png" alt="Routes of experts">
+</div>
 <h2>The world</h2>
 <img src="contact-sheet.png" alt="Spawns, pads, characters and the main island">
 </html>

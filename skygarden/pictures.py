@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import matplotlib
 import numpy as np
@@ -27,8 +27,8 @@ Route = tuple[str | None, NDArray[np.float64]]  # the pad reached, and positions
 def contact_sheet(path: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> None:
     """Save titled pictures of one size, (height, width, 3) uint8, in rows."""
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(1.9 * columns, 2.1 * rows), dpi=110, layout="constrained")
-    axes = np.array(figure.subplots(rows, columns)).ravel()
+    figure: Any = Figure(figsize=(1.9 * columns, 2.1 * rows), dpi=110, layout="constrained")
+    axes: Any = np.array(figure.subplots(rows, columns)).ravel()
     for place in axes:
         place.axis("off")
     for place, (title, picture) in zip(axes, pictures, strict=False):
@@ -39,8 +39,8 @@ def contact_sheet(path: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]],
 
 def route_map(path: Path, routes: Sequence[Route], title: str) -> None:
     """Save the launch island from above with routes over it, coloured by the pad they reached."""
-    figure = Figure(figsize=(8, 8), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    figure: Any = Figure(figsize=(8, 8), dpi=110, layout="constrained")
+    axes: Any = figure.subplots()
     for solid in sorted(build_world(0).island.solids, key=lambda s: s.height):
         if solid.outline[0][1] < 40:
             colour = _GROUND.get(solid.kind, "#c4bcb0")

@@ -51,9 +51,7 @@ def views() -> list[View]:
     return found
 
 
-def _standing(
-    body: NDArray[np.void], x: float, y: float, z: float, yaw: float, back: float
-) -> NDArray[np.void]:
+def _standing(body: NDArray[np.void], x: float, y: float, z: float, yaw: float, back: float) -> NDArray[np.void]:
     """A body some way before a place, looking at it."""
     body["x"], body["y"], body["z"] = x - back * math.sin(yaw), y - back * math.cos(yaw), z
     body["yaw"] = body["facing"] = yaw

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
 from envs.screen import Screen
 from envs.standin.replay import Replay, ReplayReader
-from skygarden.video import write_video
+from skygarden.video import enlarge, write_video
 
 _CHUNK: Final = 100  # steps drawn at a time
 _ZOOM: Final = 4
@@ -33,9 +32,9 @@ def watch_replay(path: Path, out: Path | None, start: int = 0, length: int | Non
     first = next(frames)
     screen = Screen(f"{path.name}: {replay.player}", (first.shape[1] * _ZOOM, first.shape[0] * _ZOOM), fps=10)
     try:
-        screen.show(_enlarge(first))
+        screen.show(enlarge(first, _ZOOM))
         for frame in frames:
-            screen.show(_enlarge(frame))
+            screen.show(enlarge(frame, _ZOOM))
     finally:
         screen.close()
 
@@ -43,7 +42,3 @@ def watch_replay(path: Path, out: Path | None, start: int = 0, length: int | Non
 def _frames(reader: ReplayReader, start: int, count: int) -> Iterator[NDArray[np.uint8]]:
     for low in range(start, start + count, _CHUNK):
         yield from reader.window(low, min(_CHUNK, start + count - low))[0]
-
-
-def _enlarge(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(frame, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -178,8 +178,14 @@ def _limb(
     # The near end's corners, then the far end's: left behind, right behind, left ahead, right ahead.
     n0, n1 = _world(frame, across - w, ahead - df, up - du), _world(frame, across + w, ahead - df, up - du)
     n2, n3 = _world(frame, across - w, ahead + df, up + du), _world(frame, across + w, ahead + df, up + du)
-    f0, f1 = _world(frame, across - w, far_ahead - df, far_up - du), _world(frame, across + w, far_ahead - df, far_up - du)
-    f2, f3 = _world(frame, across - w, far_ahead + df, far_up + du), _world(frame, across + w, far_ahead + df, far_up + du)
+    f0, f1 = (
+        _world(frame, across - w, far_ahead - df, far_up - du),
+        _world(frame, across + w, far_ahead - df, far_up - du),
+    )
+    f2, f3 = (
+        _world(frame, across - w, far_ahead + df, far_up + du),
+        _world(frame, across + w, far_ahead + df, far_up + du),
+    )
     for k in range(12):
         out.material[n + k] = material
     _face(out, n, n0, n1, n3, n2, sun)

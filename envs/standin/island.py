@@ -403,7 +403,7 @@ def height_at(ground: Ground, x: float, y: float) -> float:
 
 @kernel
 def is_open(ground: Ground, x: float, y: float, limit: float) -> bool:
-    """Whether it is plain that no ground within BODY_RADIUS of a point is higher than `limit`: one look, no geometry."""
+    """Whether it is plain that no ground within BODY_RADIUS of a point is above `limit`: one look, no geometry."""
     if not (_LOW[0] <= x < _HIGH[0] and _LOW[1] <= y < _HIGH[1]):
         return False
     i, j = int((x - _LOW[0]) * (1.0 / _FINE)), int((y - _LOW[1]) * (1.0 / _FINE))

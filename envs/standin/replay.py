@@ -5,7 +5,6 @@ start drawing from. An hour takes some 200 KB where its frames would take 1.8 GB
 """
 
 import itertools
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -19,14 +18,15 @@ from numpy.typing import NDArray
 from envs.backend import SIDE
 from envs.errors import ReplayError
 from envs.gamepad import COMPONENTS, SIZES
-from envs.standin.characters import PACE, SKINS, WARDROBE
 from envs.standin.characters import NAMES as CHARACTERS
+from envs.standin.characters import PACE, SKINS, WARDROBE
 from envs.standin.physics import BODY
 from envs.standin.scene import build_world
 from envs.standin.simulation import NO_TRAIL, Stage, advance_and_draw, advance_body, make_brush, make_stage, put_body
 
 VERSION: Final = 1
 KEY_EVERY: Final = 500  # steps between the states that are kept
+FIELDS: Final = len(BODY.names or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,12 @@ class Replay:
         wrong = {
             "actions": self.actions.dtype != np.uint8 or self.actions.shape != (steps, len(COMPONENTS)),
             "action indices": bool((self.actions >= np.array(SIZES)).any()) if self.actions.ndim == 2 else True,
-            "lives": self.lives.ndim != 2 or self.lives.shape[1:] != (2,) or not len(self.lives) or self.lives[0, 0] != 0,
+            "lives": self.lives.ndim != 2
+            or self.lives.shape[1:] != (2,)
+            or not len(self.lives)
+            or self.lives[0, 0] != 0,
             "jumppads": self.jumppads.shape != self.lives.shape,
-            "keys": self.keys.shape != (-(-steps // KEY_EVERY), len(BODY)),
+            "keys": self.keys.shape != (-(-steps // KEY_EVERY), FIELDS),
             "character": not 0 <= self.character < len(CHARACTERS) or not 0 <= self.skin < SKINS,
         }
         if any(wrong.values()):
@@ -69,7 +72,7 @@ class Replay:
         beside = path.with_name(path.name + ".part")
         with beside.open("wb") as file:
             np.savez_compressed(file, version=VERSION, **{f.name: getattr(self, f.name) for f in fields(self)})
-        os.replace(beside, path)
+        beside.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -135,7 +138,7 @@ class Recorder:
     def replay(self) -> Replay:
         """The match so far."""
         actions = np.array(self._actions, np.uint8).reshape(-1, len(COMPONENTS))
-        keys = np.array(self._keys).reshape(-1, len(BODY))
+        keys = np.array(self._keys).reshape(-1, FIELDS)
         lives, jumppads = np.array(self._lives, np.int32), np.array(self._jumppads, np.int32)
         return Replay(actions, lives, jumppads, keys, *self._about)
 
