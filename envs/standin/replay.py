@@ -48,20 +48,19 @@ class Replay:
     seed: int
 
     def __post_init__(self) -> None:
-        steps = len(self.actions)
-        wrong = {
-            "actions": self.actions.dtype != np.uint8 or self.actions.shape != (steps, len(COMPONENTS)),
-            "action indices": bool((self.actions >= np.array(SIZES)).any()) if self.actions.ndim == 2 else True,
-            "lives": self.lives.ndim != 2
-            or self.lives.shape[1:] != (2,)
-            or not len(self.lives)
-            or self.lives[0, 0] != 0,
-            "jumppads": self.jumppads.shape != self.lives.shape,
-            "keys": self.keys.shape != (-(-steps // KEY_EVERY), FIELDS),
-            "character": not 0 <= self.character < len(CHARACTERS) or not 0 <= self.skin < SKINS,
+        actions, steps = self.actions, len(self.actions)
+        fits = {
+            "actions": actions.dtype == np.uint8
+            and actions.shape == (steps, len(COMPONENTS))
+            and bool((actions < np.array(SIZES)).all()),
+            "lives": self.lives.ndim == 2 and self.lives.size > 0 and self.lives[0, 0] == 0,
+            "jumppads": self.jumppads.shape == self.lives.shape == (len(self.lives), 2),
+            "keys": self.keys.shape == (-(-steps // KEY_EVERY), FIELDS),
+            "character": 0 <= self.character < len(CHARACTERS) and 0 <= self.skin < SKINS,
         }
-        if any(wrong.values()):
-            raise ReplayError(f"this replay's {', '.join(k for k, bad in wrong.items() if bad)} do not fit together")
+        if not all(fits.values()):
+            wrong = ", ".join(part for part, fit in fits.items() if not fit)
+            raise ReplayError(f"parts of this replay do not fit together: {wrong}")
 
     def __len__(self) -> int:
         """Steps, of 0.1 s."""
@@ -81,7 +80,7 @@ class Replay:
         Raises: ReplayError: the file is missing, damaged, cut short, or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 content = {name: stored[name] for name in stored.files}
         except FileNotFoundError as error:
             raise ReplayError(f"there is no replay {path}") from error

@@ -1,0 +1,5 @@
+"""`python -m skygarden`."""
+
+from skygarden.cli import main
+
+main()
