@@ -302,11 +302,11 @@ def _scatter(
             return
         x, y = float(rng.uniform(area[0], area[2])), float(rng.uniform(area[1], area[3]))
         size = float(rng.uniform(0.85, 1.2))
-        around = [_height(solids, x + dx, y + dy) for dx in (-1.1, 0, 1.1) for dy in (-1.1, 0, 1.1)]
-        level = max(around) - min(around) < 0.05 and around[0] in _WILD
-        on_path = any(_distance((x, y), *path) < 1.9 for path in _PATHS)
         crowded = any(math.hypot(x - d.x, y - d.y) < 2.2 for d in dressing)
-        if level and not on_path and not crowded:
+        if crowded or any(_distance((x, y), *path) < 1.9 for path in _PATHS):
+            continue
+        around = [_height(solids, x + dx, y + dy) for dx in (-1.1, 0, 1.1) for dy in (-1.1, 0, 1.1)]
+        if max(around) - min(around) < 0.05 and around[0] in _WILD:
             radius, height = (part * size for part in _SIZES[kind])
             dressing.append(Dressing(kind, x, y, around[0], radius, height, float(rng.uniform(0, math.pi))))
             count -= 1

@@ -34,12 +34,11 @@ class Mesh:
 
     def polygon(self, corners: list[Vector], material: int) -> None:
         """A flat convex polygon, textured by its place in the world."""
-        a, b, c = (np.array(corners[k]) for k in (0, 1, 2))
-        normal = np.cross(b - a, c - a)
-        size = float(np.linalg.norm(normal))
+        normal = _cross(corners[0], corners[1], corners[2])
+        size = math.hypot(*normal)
         if size < 1e-6:
             return
-        normal = normal / size
+        normal = (normal[0] / size, normal[1] / size, normal[2] / size)
         if abs(normal[2]) > 0.5:
             uv = [(p[0], p[1]) for p in corners]
         else:  # along the wall, and down it
@@ -52,7 +51,7 @@ class Mesh:
         shift_u, shift_v = (64 * math.floor(min(t[k] for t in uv) / 64) for k in (0, 1))
         near = [(u - shift_u, v - shift_v) for u, v in uv]  # small numbers keep their precision
         for k in range(1, len(corners) - 1):
-            if _area(corners[0], corners[k], corners[k + 1]) < 1e-4:
+            if math.hypot(*_cross(corners[0], corners[k], corners[k + 1])) < 2e-4:
                 continue
             self._corners.append((corners[0], corners[k], corners[k + 1]))
             self._uv.append((near[0][0], near[k][0], near[k + 1][0], near[0][1], near[k][1], near[k + 1][1]))
@@ -106,8 +105,11 @@ class Mesh:
         return Triangles(planes.ravel(), materials, starts.astype(np.int64), boxes)
 
 
-def _area(a: Vector, b: Vector, c: Vector) -> float:
-    return float(np.linalg.norm(np.cross(np.subtract(b, a), np.subtract(c, a)))) / 2
+def _cross(a: Vector, b: Vector, c: Vector) -> Vector:
+    """The normal of a triangle, as long as twice its area."""
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+    return uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
 
 
 @entry
