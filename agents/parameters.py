@@ -1,7 +1,11 @@
-"""How weights start, are cast and are counted. Random numbers come from a given generator, never the global one."""
+"""How weights start, in what precision and where they are used. Random numbers come from a given generator."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Precision = Literal["auto", "bfloat16", "float32"]
 
 
 class Affine(nn.Module):
@@ -41,3 +45,24 @@ def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def parameter_count(module: nn.Module) -> int:
     """The number of trained numbers."""
     return sum(p.numel() for p in module.parameters())
+
+
+def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """What to compute in: "auto" is bfloat16 where the processor multiplies its matrices in hardware, else float32."""
+    if precision == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def compute_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA when there, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(found.get("amx_bf16") or found.get("avx512_bf16"))

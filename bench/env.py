@@ -5,7 +5,8 @@
 Every contender runs in a process of its own, held to one processor (two where it says so), and they take turns, a slice
 of time each, so that a machine whose speed drifts drifts for all. A figure is the median over the rounds; a ratio is
 the median of the rounds' ratios. All of them get random actions and hand over every frame as an array. ViZDoom draws
-160 x 120, which is 17% more pixels; MiniWorld needs Mesa's or a GPU's OpenGL and is left out where it cannot start.
+160 x 120, which is 17% more pixels; MiniWorld needs OpenGL (Debian: libegl1 libgl1-mesa-dri libglu1-mesa) and is left
+out where it cannot start.
 """
 
 import argparse
@@ -122,7 +123,8 @@ def vizdoom(scenario: str) -> Stepper:
 
 
 def miniworld() -> Stepper:
-    """MiniWorld's Hallway at 128 x 128."""
+    """MiniWorld's Hallway at 128 x 128, by whatever OpenGL there is: Mesa's llvmpipe on a machine without a GPU."""
+    os.environ["PYGLET_HEADLESS"] = "true"
     import gymnasium as gym
 
     env = gym.make("miniworld:MiniWorld-Hallway-v0", obs_width=128, obs_height=128)

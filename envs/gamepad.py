@@ -87,10 +87,13 @@ def check(actions: object, count: int | None = None) -> NDArray[np.uint8]:
     """Actions as the environments take them, or an error that says what is wrong with them.
 
     Args: actions: (16,) integers, or (count, 16) where `count` is given.
-    Returns: the same as a contiguous uint8 array.
+    Returns: the same as a contiguous uint8 array that may be written: kernels are compiled for those alone.
     Raises: ActionError: wrong shape, not integers, or an index outside its component.
     """
-    array = np.asarray(actions)
+    try:
+        array = np.asarray(actions)
+    except ValueError as error:
+        raise ActionError(f"an action is an array of bucket indices, got one with uneven rows ({error})") from error
     shape = (len(COMPONENTS),) if count is None else (count, len(COMPONENTS))
     if array.dtype.kind not in "iu":
         raise ActionError(f"an action holds integer bucket indices, got {array.dtype}; see envs.gamepad.encode")
@@ -102,4 +105,4 @@ def check(actions: object, count: int | None = None) -> NDArray[np.uint8]:
         name, size = COMPONENTS[where[-1]], SIZES[where[-1]]
         row = f" of environment {where[0]}" if len(where) > 1 else ""
         raise ActionError(f"component {name}{row} takes 0 to {size - 1}, got {array[where]}")
-    return np.ascontiguousarray(array, np.uint8)
+    return np.require(array, np.uint8, ("C", "W"))

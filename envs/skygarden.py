@@ -3,6 +3,7 @@
 Source: paper, section 2. The task is the paper's; the backend decides in which world.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import gymnasium as gym
@@ -14,11 +15,12 @@ from envs.backend import SIDE, Backend, View
 from envs.errors import OptionError, StepError
 from envs.screen import Screen
 from envs.standin.backend import StandinBackend
-from envs.task import MAX_STEPS, Reward, RewardKind, draw_start
+from envs.task import MAX_STEPS, Reward, RewardKind, check_seed, draw_start
 
 BACKENDS: Final = ("standin",)
 RENDER_MODES: Final = ("rgb_array", "human")
 FPS: Final = 10
+_LARGEST: Final = 4096  # pixels, of a rendered frame's side
 METADATA: Final[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}
 
 Frame = NDArray[np.uint8]
@@ -66,10 +68,8 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise OptionError(f"render_mode must be one of {', '.join(RENDER_MODES)} or None, got {render_mode!r}")
-        if len(render_size) != 2 or not all(1 <= n <= 4096 for n in render_size):
-            raise OptionError(f"render_size must be (width, height) from 1 to 4096 pixels, got {render_size!r}")
-        if seed < 0:
-            raise OptionError(f"seed must not be negative, got {seed}")
+        _check_size(render_size)
+        check_seed(seed)
         self.observation_space = gym.spaces.Box(0, 255, (SIDE, SIDE, 3), np.uint8)
         self.action_space = gamepad.space()
         self.render_mode = render_mode
@@ -95,8 +95,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         Args: options: `spawn` (0 to 3), `character` (a name or "random"), `skin` (0 to 2 or "random").
         Raises: OptionError: an option is unknown or out of range. StepError: after close.
         """
-        if self._closed:
-            raise StepError("this environment is closed; make a new one")
+        self._check_open()
         super().reset(seed=seed)
         start = draw_start(self.np_random, options, self._backend.characters, self._backend.skins)
         view = self._backend.reset(start)
@@ -123,6 +122,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
 
     def render(self) -> Frame | list[Frame] | None:
         """The present view at `render_size` with render_mode="rgb_array"; None otherwise."""
+        self._check_open()
         if self.render_mode != "rgb_array":
             return None
         return self._backend.picture(*self._size)
@@ -138,12 +138,22 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         """Pickle as a new environment with the same settings: a running episode does not travel."""
         return _remake, (self._made_with,)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StepError("this environment is closed; make a new one")
+
     def _show(self) -> None:
         if self._screen is not None:
             self._screen.show(self._backend.picture(*self._size))
 
     def _info(self, view: View) -> dict[str, Any]:
         return {"jumppad": view.jumppad, **view.info}
+
+
+def _check_size(size: Any) -> None:
+    sides: list[Any] = [*size] if isinstance(size, Iterable) else []
+    if len(sides) != 2 or not all(isinstance(n, int) and 1 <= n <= _LARGEST for n in sides):
+        raise OptionError(f"render_size must be (width, height), integers from 1 to {_LARGEST} pixels, got {size!r}")
 
 
 def _remake(settings: dict[str, Any]) -> SkygardenEnv:

@@ -1,8 +1,9 @@
 """The navigation task, as far as it is the same for one environment and for many: starts, rewards, the time limit."""
 
+import operator
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, SupportsIndex, get_args
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def draw_start(
     Raises: OptionError: an option is unknown or out of range.
     """
     given = dict(options or {})
-    unknown = sorted(set(given) - set(START_OPTIONS))
+    unknown = sorted(str(name) for name in set(given) - set(START_OPTIONS))
     if unknown:
         raise OptionError(f"unknown reset options {unknown}; there are {', '.join(START_OPTIONS)}")
     # Always three draws, so that an option does not change what a seed gives for the others.
@@ -61,6 +62,16 @@ def draw_start(
     if character not in characters:
         raise OptionError(f"unknown character {character!r}; there are {', '.join(characters)}, or 'random'")
     return Start(spawn, character, _index("skin", given.get("skin", 0), skins, random[2]))
+
+
+def check_seed(seed: object) -> int:
+    """The seed of a dressing.
+
+    Raises: OptionError: it is not an integer, or negative.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex) or operator.index(seed) < 0:
+        raise OptionError(f"seed must be an integer that is not negative, got {seed!r}")
+    return operator.index(seed)
 
 
 def _index(name: str, value: object, size: int, drawn: int) -> int:

@@ -16,11 +16,11 @@ from envs.errors import OptionError, StepError
 from envs.standin.backend import jumppad_of
 from envs.standin.characters import NAMES, SKINS
 from envs.standin.simulation import Simulation
-from envs.task import MAX_STEPS, Reward, RewardKind, draw_start
+from envs.task import MAX_STEPS, Reward, RewardKind, check_seed, draw_start
 
 Frames = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
-_ONLY_OURS = 3  # references to an array in hand: the list's, the loop's, and the one that asks
+_ONLY_OURS = next(sys.getrefcount(array) for array in [np.empty(0)])  # as many references as a loop itself holds
 _SPARES = 4
 
 Seeds = int | list[int | None] | None
@@ -55,8 +55,13 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         threads: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
+        self.closed = True  # until it is made: Gymnasium closes what it throws away
         if backend != "standin":
             raise OptionError(f"only backend='standin' can be batched, got {backend!r}")
+        if autoreset_mode not in [*AutoresetMode, *(mode.value for mode in AutoresetMode)]:
+            raise OptionError(
+                f"autoreset_mode must be one of {[m.value for m in AutoresetMode]}, got {autoreset_mode!r}"
+            )
         if num_envs < 1 or threads < 1:
             raise OptionError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}")
         if render_mode not in (None, "rgb_array"):
@@ -71,7 +76,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._reward = Reward(reward, target)
         self._spawn_animation = spawn_animation
-        self._simulation = Simulation(num_envs, seed, threads)
+        self._simulation = Simulation(num_envs, check_seed(seed), threads)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._shape = (num_envs, SIDE, SIDE, 3)
         self._spare: list[Frames] = []  # arrays that have been handed out, and may have come back
@@ -79,6 +84,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         self._steps = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, np.bool_)  # and not begun anew
         self._begun = False
+        self.closed = False
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """Begin episodes, in all environments or in those of `options["reset_mask"]`.
@@ -86,6 +92,8 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         Args: seed: of the first environment, the others follow by one; or a list. options: as SkygardenEnv.
         Raises: OptionError: an option is unknown or out of range.
         """
+        if self.closed:
+            raise StepError("this environment is closed; make a new one")
         starts = dict(options or {})
         mask = np.asarray(starts.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
         if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):

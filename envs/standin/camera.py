@@ -11,7 +11,7 @@ from envs.standin.raster import Camera
 BOOM: Final = 4.2  # metres from the figure's head to the camera, where there is room
 _HEAD: Final = 1.55
 _CLEARANCE: Final = 0.22
-_NEAREST: Final = 0.4
+_NEAREST: Final = 0.3  # metres; less than a body, which keeps out of walls, is wide
 _STRIDE: Final = 0.25
 _FOCAL: Final = 0.5 / math.tan(math.radians(78.0) / 2)
 

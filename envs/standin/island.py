@@ -236,7 +236,7 @@ WAYS: Final = (
     "foot west - south-west - front - south-east - foot east", "foot west - left south - left step - left deck - left",
     "foot east - right south - right step - right deck - right", "south-west - west - north-west",
     "south-east - east - north-east", "foot west - west", "foot east - east",
-    "north-west - middle foot - gate - middle deck - middle", "north-east - middle foot", "west - left south",
+    "north-west - middle foot - gate - middle deck - middle", "north-east - middle foot",
     "north-west - left east - left ledge - left deck", "north-west - bend west - middle west - middle ledge west",
     "middle ledge west - middle deck", "north-east - right west - right ledge - right deck",
     "north-east - bend east - middle east - middle ledge east - middle deck", "left east - bend west",

@@ -6,8 +6,10 @@ two versions never meet. Nothing need be writable where the package is installed
 lasts as long as the process.
 """
 
+import atexit
 import hashlib
 import logging
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -72,5 +74,6 @@ def _cache_folder() -> Path:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:
         folder = Path(tempfile.mkdtemp(prefix="skygarden-kernels-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         log.warning("no writable cache folder; kernels are compiled anew in each process (set XDG_CACHE_HOME)")
     return folder

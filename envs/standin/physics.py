@@ -19,6 +19,7 @@ SUBSTEPS: Final = 6  # a step of 0.1 s
 TICK: Final = 1.0 / 60.0
 
 RUN_SPEED: Final = 6.8  # metres a second, times the character's pace
+_PUSH_OUT: Final = 0.04  # metres a tick, out of what a body has come to touch
 STEP_UP: Final = 0.42  # the highest ledge that one walks up
 GRAVITY: Final = 18.0
 JUMP_SPEED: Final = 6.8  # 1.3 m up
@@ -201,7 +202,9 @@ def _walk(body: Body, lx: float, ly: float, ground: Ground) -> None:
         body.grounded = 0.0
         body.vz -= GRAVITY * TICK
         body.z += body.vz * TICK
-        if body.z <= floor and body.vz <= 0.0:
+        if body.z <= floor and body.vz > 0.0:  # over the edge of a ledge on the way up
+            body.z = floor
+        elif body.z <= floor:
             if body.vz < -9.5 and body.busy == IDLE:  # from the terrace, but not from a jump
                 body.busy, body.busy_time = LAND, 0.0
             body.z, body.vz, body.grounded = floor, 0.0, 1.0
@@ -218,6 +221,11 @@ def _turn_to(body: Body, heading: float) -> None:
 @kernel
 def _move(body: Body, ground: Ground) -> None:
     """Move sideways by one tick; what is too high to step on stops the part of the motion that goes into it."""
+    nx, ny = _obstruction(ground, body.x, body.y, body.z + STEP_UP)
+    size = math.hypot(nx, ny)
+    if size > 1e-6:  # stepped off a ledge, or came down beside a wall: out of it, or nothing would ever move again
+        body.x += _PUSH_OUT * nx / size
+        body.y += _PUSH_OUT * ny / size
     for _ in range(2):
         x, y = body.x + body.vx * TICK, body.y + body.vy * TICK
         nx, ny = _obstruction(ground, x, y, body.z + STEP_UP)

@@ -344,7 +344,7 @@ def _shade(
     centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
     shadow = _shadow_planes(camera, pixel)
     left, right, top, bottom = _shadow_box(camera, width, height)
-    mip_scale = pixel * np.float32(91.4)  # 1 on a screen 128 wide
+    mip_scale = pixel * np.float32(140.0)  # 1.5 on a screen 128 wide: the ground is mostly seen at a slant
     for y in range(height):
         py = np.float32(y) + centre_y
         for x in range(0, width, LANES):

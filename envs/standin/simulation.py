@@ -38,6 +38,7 @@ class Stage(NamedTuple):
 class Brush(NamedTuple):
     """What one thread draws with."""
 
+    zoom: float  # of the focal length: frames wider than asked for keep the asked-for part's scale
     figure: Triangles
     scratch: Scratch
     camera: NDArray[np.void]  # (1,) CAMERA
@@ -49,10 +50,16 @@ def make_stage(world: World) -> Stage:
 
 
 def make_brush(stage: Stage, width: int, height: int) -> Brush:
-    """Memory to draw frames of a size; the width is a multiple of 16."""
+    """Memory to draw frames of a size; they come out as wide as `padded(width)`, with the view in the middle."""
     figure = make_figure()
     triangles = stage.triangles.material.size + figure.material.size
-    return Brush(figure, make_scratch(triangles, width, height), np.zeros(1, CAMERA))
+    scratch = make_scratch(triangles, padded(width), height)
+    return Brush(width / padded(width), figure, scratch, np.zeros(1, CAMERA))
+
+
+def padded(width: int) -> int:
+    """The next width that is made of whole vectors."""
+    return -(-width // LANES) * LANES
 
 
 class Simulation:
@@ -111,13 +118,13 @@ def picture_of(
     stage: Stage, body: NDArray[np.void], character: int, skin: int, width: int, height: int
 ) -> NDArray[np.uint8]:
     """A frame of any size of what the one body, (1,) BODY, sees: (height, width, 3) uint8."""
-    padded = -(-width // LANES) * LANES
-    frames = np.empty((1, height, padded, 3), np.uint8)
+    frames = np.empty((1, height, padded(width), 3), np.uint8)
     cast = (body, np.array([character]), np.array([skin]))
     still = np.zeros(1, np.bool_)
-    brush = make_brush(stage, padded, height)
+    brush = make_brush(stage, width, height)
     advance_and_draw(stage, brush, cast, np.zeros((1, 16), np.uint8), still, 0, 1, frames)
-    return frames[0, :, :width]
+    left = (padded(width) - width) // 2
+    return frames[0, :, left : left + width]
 
 
 @kernel
@@ -148,6 +155,7 @@ def advance_and_draw(
         if moving[k]:
             _step(stage, body, actions[k])
         follow(body, stage.ground, camera)
+        camera.focal *= np.float32(brush.zoom)
         size = pose(body, characters[k], skins[k], stage.wardrobe, stage.sun, brush.figure)
         start = k * width * height * 3
         draw(stage.triangles, brush.figure, size, camera, stage.look, brush.scratch, width, height, image, start)

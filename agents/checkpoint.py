@@ -1,0 +1,202 @@
+"""Policies and training states as safetensors files, each with a format version and its settings as JSON beside.
+
+A file is written next to its place and renamed into it, so a reader sees the old one or the new one and never half of
+either, and a full disk leaves the last good one.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from agents.policy import Policy, PolicyConfig
+from envs.errors import CheckpointError
+
+VERSION: Final = 1
+
+_OPEN = cast("Any", safetensors.safe_open)  # the package has no types for its functions
+_SAVE = cast("Any", safetensors.torch).save_file
+
+Kind = Literal["policy", "training"]
+
+
+def save_policy(
+    policy: Policy, path: Path, settings: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a policy.
+
+    Args: settings: anything JSON can hold, to be read back: how the policy came about. dtype: of the stored weights;
+      bfloat16 halves the file.
+    Raises: CheckpointError: the file cannot be written; what was there before is still there.
+    """
+    weights = {name: tensor.to(dtype).cpu().contiguous() for name, tensor in policy.state_dict().items()}
+    write(path, "policy", weights, {"policy": asdict(policy.config), "settings": dict(settings or {})})
+
+
+def load_policy(path: Path, expected: PolicyConfig | None = None) -> tuple[Policy, dict[str, Any]]:
+    """Read a policy, in float32 on the CPU, and the settings it was saved with.
+
+    Args: expected: the size that is needed, if only one will do.
+    Raises: CheckpointError: no such file, damaged, of another version, or not of the expected size.
+    """
+    weights, header = read(path, "policy")
+    config = PolicyConfig(**header["policy"])
+    if expected not in (None, config):
+        raise CheckpointError(f"{path} holds a policy of size {config}, and {expected} is needed; choose another file")
+    policy = Policy(config, torch.Generator())
+    match(path, weights, policy.state_dict())
+    policy.load_state_dict(weights)
+    return policy, header["settings"]
+
+
+def trunk_hash(policy: Policy) -> str:
+    """A fingerprint of the trunk's weights: 64 hexadecimal digits, the same on every machine.
+
+    Features of one trunk mean nothing to the head of another; who passes them on stamps them with this.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.trunk.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().astype("<f4", copy=False).data)
+    return digest.hexdigest()
+
+
+class Run:
+    """The checkpoints of a training run in a folder: `policy.safetensors`, and beside it what training needs to go on.
+
+    The training state is written first, under the number of updates done, and the policy, which names that number,
+    replaces the one before it: whenever a run is killed, a policy and its own state are there.
+
+    Args: fixed: settings that must be the same to go on. notes: others, kept for the reader.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        policy: Policy,
+        optimizer: torch.optim.Optimizer,
+        fixed: Mapping[str, Any],
+        notes: Mapping[str, Any],
+    ) -> None:
+        self.path = folder / "policy.safetensors"
+        self._folder, self._policy, self._optimizer = folder, policy, optimizer
+        self._fixed, self._notes = dict(fixed), dict(notes)
+        self._trained = {name: p for name, p in policy.named_parameters() if p.requires_grad}
+
+    def save(self, done: int) -> None:
+        """Write a checkpoint after `done` updates.
+
+        Raises: CheckpointError: it cannot be written; the one before is still there.
+        """
+        state = {
+            f"{name}/{key}": tensor.detach().cpu().contiguous()
+            for name, parameter in self._trained.items()
+            for key, tensor in self._optimizer.state[parameter].items()
+        }
+        write(self._state(done), "training", state, {"done": done})
+        save_policy(self._policy, self.path, {"done": done, "training": self._fixed, **self._notes})
+        for path in self._folder.glob("training-*.safetensors"):
+            if path != self._state(done):
+                path.unlink(missing_ok=True)
+
+    def resume(self) -> int:
+        """Load the run's last checkpoint, if there is one, and return how many updates it has behind it.
+
+        Raises: CheckpointError: it cannot be read, or was made with other settings.
+        """
+        for path in self._folder.glob("*.safetensors.*.partial"):  # a run was killed while it wrote
+            path.unlink(missing_ok=True)
+        if not self.path.exists():
+            return 0
+        saved, settings = load_policy(self.path, self._policy.config)
+        done, fixed = settings.get("done"), settings.get("training", {})
+        if not isinstance(done, int) or fixed != self._fixed:
+            keys = sorted(key for key in {*fixed, *self._fixed} if fixed.get(key) != self._fixed.get(key))
+            raise CheckpointError(f"{self._folder} holds a run that differs in {', '.join(keys)}; use another folder")
+        state, _ = read(self._state(done), "training")
+        needed = {f"{name}/{key}": p for name, p in self._trained.items() for key in ("exp_avg", "exp_avg_sq")}
+        steps = {f"{name}/step": torch.tensor(0.0) for name in self._trained}
+        match(self._state(done), state, needed | steps)
+        self._policy.load_state_dict(saved.state_dict())
+        for name, parameter in self._trained.items():
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                self._optimizer.state[parameter][key] = state[f"{name}/{key}"].to(parameter.device)
+        return done
+
+    def _state(self, done: int) -> Path:
+        return self._folder / f"training-{done:08d}.safetensors"
+
+
+def write(path: Path, kind: Kind, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header in place of what is there.
+
+    Raises: CheckpointError: the file cannot be written; what was there before is still there.
+    """
+    metadata = {"kind": f"skygarden-{kind}", "version": str(VERSION), "header": json.dumps(header)}
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _SAVE(dict(tensors), partial, metadata)
+        with partial.open("r+b") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise CheckpointError(
+            f"cannot write {path}: {error}; free some space or choose another folder, and resume: "
+            f"{'the checkpoint written before is still there' if path.exists() else 'nothing was there before'}"
+        ) from error
+
+
+def read(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header that `write` wrote.
+
+    Raises: CheckpointError: no such file, damaged, of another kind or version.
+    """
+    try:
+        with _OPEN(path, framework="pt") as file:
+            header = _header(path, kind, file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118, not a mapping
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path}; check the name") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): damaged, cut short or no safetensors file") from error
+
+
+def match(path: Path, found: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -> None:
+    """Check that a file holds the tensors that are needed, of their shapes.
+
+    Raises: CheckpointError: one is missing, has another shape, or is not known.
+    """
+    for name, tensor in needed.items():
+        if name not in found:
+            raise CheckpointError(f"{path} lacks {name}: it was made by other code, or tampered with")
+        if found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)}, and {tuple(tensor.shape)} is needed"
+            raise CheckpointError(f"{name} in {path} has shape {shapes}: it was made for another size")
+    unknown = sorted(found.keys() - needed.keys())
+    if unknown:
+        raise CheckpointError(f"{path} holds {unknown[0]}, which is not known: it was made by other code")
+
+
+def _header(path: Path, kind: Kind, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.get("kind") != f"skygarden-{kind}":
+        raise CheckpointError(f"{path} holds {metadata.get('kind', 'something else')}, not a skygarden-{kind}")
+    if metadata.get("version") != str(VERSION):
+        version = metadata.get("version")
+        raise CheckpointError(f"{path} has format version {version}, and this code reads {VERSION}; update one of them")
+    try:
+        return dict(json.loads(metadata["header"]))
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} has no readable header: damaged, or made by other code") from error

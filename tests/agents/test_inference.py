@@ -1,0 +1,108 @@
+"""Laws of acting."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.inference import Actor, ActorConfig
+from agents.policy import Head, log_prob
+from envs.errors import OptionError
+
+STEPS, BATCH = 22, 3
+RESETS = {0: [0, 1, 2], 5: [1], 6: [1], 13: [0, 2], 20: [2]}  # step: the environments whose episode starts there
+
+
+def play(policy, frames, config):
+    """Features that an actor gives, and the frames that each environment has shown in its episode, step by step."""
+    actor, shown = Actor(policy, BATCH, config, seed=0), [[] for _ in range(BATCH)]
+    for step in range(STEPS):
+        mask = np.isin(np.arange(BATCH), RESETS.get(step, []))
+        actor.reset(mask)
+        images = frames(BATCH, seed=step)
+        shown = [([] if mask[env] else shown[env]) + [images[env]] for env in range(BATCH)]
+        yield actor.act(images).features, shown
+
+
+def brute_force(policy, window):
+    """The features of the last frame of a window, by the whole network."""
+    with torch.no_grad():
+        return policy.trunk.features(torch.from_numpy(np.stack(window))[None])[0, -1]
+
+
+def test_window_inference_is_the_whole_network_over_the_last_frames(policy, frames):
+    for features, shown in play(policy, frames, ActorConfig(context="window", precision="float32")):
+        for env in range(BATCH):
+            torch.testing.assert_close(features[env], brute_force(policy, shown[env][-8:]), rtol=1e-3, atol=1e-4)
+
+
+def test_chunked_inference_is_the_whole_network_over_its_own_context(policy, frames):
+    longest = 0
+    for features, shown in play(policy, frames, ActorConfig(context="chunked", precision="float32")):
+        for env in range(BATCH):
+            # Of 8: lengths 1 to 8, then 5 to 8 again and again, because the newest 4 stay.
+            count = len(shown[env])
+            length = count if count <= 8 else (count - 1) % 4 + 5
+            longest = max(longest, count)
+            torch.testing.assert_close(features[env], brute_force(policy, shown[env][-length:]), rtol=1e-3, atol=1e-4)
+    assert longest > 13  # some context was shortened twice
+
+
+@pytest.mark.parametrize("context", ["window", "chunked"])
+def test_in_bfloat16_the_features_are_within_a_few_percent(policy, frames, context):
+    pairs = zip(
+        play(policy, frames, ActorConfig(context=context, precision="float32")),
+        play(policy, frames, ActorConfig(context=context, precision="bfloat16")),
+        strict=True,
+    )
+    for (exact, _), (rounded, _) in pairs:
+        assert rounded.dtype == torch.bfloat16
+        assert (exact - rounded.float()).abs().mean() < 0.03  # of numbers with standard deviation 1
+
+
+def test_the_log_probabilities_are_those_of_the_head_on_the_features(policy, frames):
+    actor = Actor(policy, BATCH, ActorConfig(temperature=0.5, precision="bfloat16"), seed=0)
+    decision = actor.act(frames(BATCH))
+    assert decision.actions.shape == (BATCH, 16)
+    assert decision.actions.dtype == np.uint8
+    with torch.no_grad():
+        logits = policy.head.logits(decision.features.float()) / 0.5
+    expected = log_prob(logits, torch.from_numpy(decision.actions))
+    torch.testing.assert_close(torch.from_numpy(decision.log_probs), expected)
+
+
+def test_a_seed_gives_the_actions(policy, frames):
+    actions = [Actor(policy, BATCH, ActorConfig(), seed=seed).act(frames(BATCH)).actions for seed in (1, 1, 2)]
+    assert np.array_equal(actions[0], actions[1])
+    assert not np.array_equal(actions[0], actions[2])
+
+
+def test_a_new_head_acts_and_the_trunk_stays(policy, tiny, frames):
+    actor = Actor(policy, 1, ActorConfig(precision="float32"), seed=0)
+    before = actor.act(frames(1))
+    head = Head(tiny.width, torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        head.out.bias[1] = 50.0  # A is pressed, whatever is seen
+    actor.load_head(head)
+    actor.reset(np.array([True]))
+    after = actor.act(frames(1))
+    assert after.actions[0, 0] == 1
+    torch.testing.assert_close(before.features, after.features)
+
+
+def test_training_on_does_not_show_in_an_actor(policy, frames):
+    actor = Actor(policy, 1, ActorConfig(precision="float32"), seed=0)
+    before = actor.act(frames(1)).features
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.zero_()
+    actor.reset(np.array([True]))
+    torch.testing.assert_close(actor.act(frames(1)).features, before)
+
+
+def test_what_cannot_be_acted_on_is_refused(policy, frames):
+    with pytest.raises(OptionError, match="window or chunked"):
+        Actor(policy, 1, ActorConfig(context="all"), seed=0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match="uint8"):
+        Actor(policy, 2, ActorConfig(), seed=0).act(frames(1))
+    with pytest.raises(OptionError, match="float32"):
+        Actor(policy, 1, ActorConfig(), seed=0).act(frames(1).astype(np.float32))
