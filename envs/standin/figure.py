@@ -31,21 +31,19 @@ from envs.standin.simd import LANES
 Point: TypeAlias = tuple[Real, Real, Real]  # across, ahead and up, or in the world
 Stance: TypeAlias = tuple[Real, Real, Real, Real, Real, Real, Real, Real]  # see `_frame`
 
-Texture: TypeAlias = tuple[float, float, float, float, float, float]  # u of three corners, then v
 
 _BOXES: Final = 15
 _TRIANGLES: Final = -(-_BOXES * 12 // LANES) * LANES
 
 
 def make_figure() -> Triangles:
-    """Room for one figure."""
+    """Room for one figure. Faces are textured alike, so that is done here and for good."""
     stride = _TRIANGLES | LANES
-    return Triangles(
-        aligned(PLANES * stride, np.float32),
-        aligned(stride, np.int32),
-        np.zeros(1, np.int64),
-        np.zeros((0, 7), np.float32),
-    )
+    planes = aligned(PLANES * stride, np.float32)
+    uv = planes.reshape(PLANES, stride)[9:15]
+    uv[:, 0::2] = np.array([0.0, 12.0, 12.0, 0.0, 0.0, 12.0])[:, None]  # u of three corners, then v
+    uv[:, 1::2] = np.array([0.0, 12.0, 0.0, 0.0, 12.0, 12.0])[:, None]  # the other half of the face
+    return Triangles(planes, aligned(stride, np.int32), np.zeros(1, np.int64), np.zeros((0, 7), np.float32))
 
 
 @kernel
@@ -154,10 +152,6 @@ def _world(frame: Stance, across: Real, ahead: Real, up: Real) -> Point:
     return x + cos * across + sin * f, y - sin * across + cos * f, z + u
 
 
-_LOWER: Final = (0.0, 12.0, 12.0, 0.0, 0.0, 12.0)  # texture of the two halves of a face
-_UPPER: Final = (0.0, 12.0, 0.0, 0.0, 12.0, 12.0)
-
-
 @kernel
 def _limb(
     out: Triangles,
@@ -201,8 +195,8 @@ def _limb(
 def _face(out: Triangles, n: int, a: Point, b: Point, c: Point, d: Point, sun: NDArray[np.float64]) -> None:
     """A four-sided face, counter-clockwise from outside, as triangles n and n + 1."""
     light = _face_light(a, b, c, sun)
-    _triangle(out.planes, out.material.size, n, a, b, c, _LOWER, light)
-    _triangle(out.planes, out.material.size, n + 1, a, c, d, _UPPER, light)
+    _triangle(out.planes, out.material.size, n, a, b, c, light)
+    _triangle(out.planes, out.material.size, n + 1, a, c, d, light)
 
 
 @kernel
@@ -216,13 +210,9 @@ def _face_light(a: Point, b: Point, c: Point, sun: NDArray[np.float64]) -> Real:
 
 
 @kernel
-def _triangle(
-    planes: NDArray[np.float32], stride: int, n: int, a: Point, b: Point, c: Point, uv: Texture, light: Real
-) -> None:
+def _triangle(planes: NDArray[np.float32], stride: int, n: int, a: Point, b: Point, c: Point, light: Real) -> None:
     for k in range(3):
         planes[k * stride + n] = a[k]
         planes[(3 + k) * stride + n] = b[k]
         planes[(6 + k) * stride + n] = c[k]
         planes[(15 + k) * stride + n] = light
-    for k in range(6):
-        planes[(9 + k) * stride + n] = uv[k]

@@ -32,6 +32,7 @@ from envs.standin.simd import (
     mask_bits,
     maximum,
     minimum,
+    reciprocal,
     select,
     spread_float,
     spread_int,
@@ -309,7 +310,8 @@ def _cover(scratch: Scratch, lane: int, number: int, width: int, height: int) ->
         ew = px * edges[9 * LANES + lane] + edges[11 * LANES + lane]
         for y in range(top, bottom):
             py = spread_float(np.float32(y) + centre_y)
-            inside = minimum(py * b0 + e0, minimum(py * b1 + e1, py * b2 + e2)) >= 0.0
+            signs = bits(py * b0 + e0) | bits(py * b1 + e1) | bits(py * b2 + e2)
+            inside = signs >= spread_int(0)  # no edge is negative
             depth = minimum(py * bw + ew, spread_float(_LARGEST))
             word = (((bits(depth) - _DEPTH_BIAS) << (32 - _DEPTH_BITS)) & ~_ID) | numbers
             seen = load(words, y * width + x)
@@ -356,7 +358,7 @@ def _shade(
             else:
                 u, v, light, depth, surface = _visible(scratch, word, place, px, py)
                 store(words, place, spread_int(0))
-                z = 1.0 / depth
+                z = reciprocal(depth)
                 light = light * z
                 if top <= y < bottom and left - LANES < x < right:
                     light = light * _shadow(shadow, px, py, z)
@@ -394,7 +396,7 @@ def _visible(
 def _sky(scratch: Scratch, look: Look, px: Floats, py: Real) -> Ints:
     """The colour of 16 pixels that are all sky; the same as the long way round."""
     planes, stride = scratch.planes, scratch.material.size
-    z = 1.0 / maximum(magnitude(_plane(planes, 6, stride, 0, px, py)), spread_float(_HORIZON))
+    z = reciprocal(maximum(magnitude(_plane(planes, 6, stride, 0, px, py)), spread_float(_HORIZON)))
     u, v = _plane(planes, 0, stride, 0, px, py) * z, _plane(planes, 3, stride, 0, px, py) * z
     texel = _sample(look.texels, spread_int(look.sky), u, v, spread_int(0))
     haze = _haze(z, look.fog)

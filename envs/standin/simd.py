@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.core.base import BaseContext
@@ -343,6 +344,25 @@ mask_bits = _convert(
     types.int64,
     lambda builder, v: builder.zext(builder.bitcast(v, ir.IntType(LANES)), ir.IntType(64)),
 )
+
+
+@intrinsic
+def reciprocal(typingctx: object, value: types.Type) -> _Typed:
+    """The lanes of 1 / value, which must not be 0: with AVX-512 an estimate and a step of Newton's, half the time."""
+    if value is not Floats:
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        (v,) = args
+        one = ir.Constant(_llvm(Floats), [1.0] * LANES)
+        if not get_host_cpu_features().get("avx512f"):
+            return builder.fdiv(one, v, flags=_FAST)
+        zero, every = ir.Constant(_llvm(Floats), [0.0] * LANES), ir.IntType(16)(0xFFFF)
+        guess = _call(builder, "llvm.x86.avx512.rcp14.ps.512", _llvm(Floats), [v, zero, every])
+        error = builder.fsub(one, builder.fmul(v, guess, flags=_FAST), flags=_FAST)
+        return builder.fadd(guess, builder.fmul(guess, error, flags=_FAST), flags=_FAST)
+
+    return Floats(Floats), codegen
 
 
 @intrinsic

@@ -1,11 +1,11 @@
 """A number of players, each alone in a copy of the same world: moved, posed and drawn by one kernel.
 
 The single environment is a simulation of one and the batched one a simulation of many, so the same seeds and actions
-give the same frames in either. Work is split over threads in fixed ranges; no result depends on how.
+give the same frames in either. Threads take the players in small parts; no result depends on who took which.
 """
 
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import pairwise
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scr
 from envs.standin.scene import World, build_world
 from envs.standin.simd import LANES
 
+_PART: Final = 8  # players, at most, that one of several threads takes at a time
 SIDE: Final = 128  # pixels, of an observation
 
 
@@ -73,10 +74,10 @@ class Simulation:
         self.bodies = np.zeros(count, BODY)
         self.characters = np.zeros(count, np.int64)
         self.skins = np.zeros(count, np.int64)
-        bounds = np.linspace(0, count, min(threads, count) + 1).astype(int).tolist()
-        self._ranges = list(pairwise(bounds))
-        self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in self._ranges]
-        self._pool = ThreadPoolExecutor(len(self._ranges)) if len(self._ranges) > 1 else None
+        part = count if threads == 1 else max(1, min(_PART, count // (2 * threads)))
+        self._parts = [(k, min(k + part, count)) for k in range(0, count, part)]
+        self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in range(min(threads, len(self._parts)))]
+        self._pool = ThreadPoolExecutor(len(self._brushes) - 1) if len(self._brushes) > 1 else None
 
     def put(self, index: int, spawn: int, character: int, skin: int, appear: bool) -> None:
         """Start player `index` anew at a spawn."""
@@ -90,18 +91,25 @@ class Simulation:
 
         Args: actions: (count, 16) uint8, checked. frames: (count, 128, 128, 3) uint8, written.
         """
-        if self._pool is None:
-            self._run(0, actions, moving, frames)
-            return
-        jobs = [self._pool.submit(self._run, k, actions, moving, frames) for k in range(len(self._ranges))]
-        wait(jobs)
+        parts = iter(self._parts)  # whoever is free takes the next
+        jobs: list[Future[None]] = []
+        if self._pool is not None:
+            jobs = [self._pool.submit(self._run, b, parts, actions, moving, frames) for b in self._brushes[1:]]
+        self._run(self._brushes[0], parts, actions, moving, frames)
         for job in jobs:
             job.result()
 
-    def _run(self, part: int, actions: NDArray[np.uint8], moving: NDArray[np.bool_], frames: NDArray[np.uint8]) -> None:
-        low, high = self._ranges[part]
+    def _run(
+        self,
+        brush: Brush,
+        parts: Iterator[tuple[int, int]],
+        actions: NDArray[np.uint8],
+        moving: NDArray[np.bool_],
+        frames: NDArray[np.uint8],
+    ) -> None:
         cast = (self.bodies, self.characters, self.skins)
-        advance_and_draw(self.stage, self._brushes[part], cast, actions, moving, low, high, frames)
+        for low, high in parts:
+            advance_and_draw(self.stage, brush, cast, actions, moving, low, high, frames)
 
     def picture(self, index: int, width: int, height: int) -> NDArray[np.uint8]:
         """A frame of any size of one player's view, (height, width, 3) uint8."""
