@@ -64,8 +64,9 @@ def single() -> Stepper:
 
 def drawing() -> Stepper:
     """Frames of the scene and a figure along a player's way, without physics."""
+    from envs.backend import SIDE
     from envs.gamepad import NOOP
-    from envs.standin.simulation import SIDE, Simulation
+    from envs.standin.simulation import Simulation
 
     simulation = Simulation(BATCH, 0)
     rng = np.random.default_rng(0)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from envs import gamepad
 from envs.backend import JUMPPADS, SIDE
 from envs.errors import OptionError, StepError
-from envs.standin.backend import jumppad_of
 from envs.standin.characters import NAMES, SKINS
 from envs.standin.simulation import Simulation
 from envs.task import MAX_STEPS, Reward, RewardKind, check_seed, draw_start
@@ -135,8 +134,8 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         terminated = pads >= 0
         truncated = ~terminated & (self._steps >= MAX_STEPS)
         self._ended = terminated | truncated
-        rewards = np.array([self._reward.of(self._pad_name(k)) if terminated[k] else 0.0 for k in range(self.num_envs)])
         infos = self._infos(pads)
+        rewards = np.array([self._reward.of(pad) for pad in infos["jumppad"]])
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._begin_at_once(infos)
         return self._frames, rewards, terminated, truncated, infos
@@ -167,9 +166,6 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         self._draw()
         present = self._infos(np.full(self.num_envs, -1))
         return {**present, "final_obs": last, "_final_obs": ended, "final_info": infos, "_final_info": ended}
-
-    def _pad_name(self, k: int) -> str | None:
-        return jumppad_of(self._simulation, k)
 
     def _draw(self) -> None:
         """Draw everybody where they stand."""

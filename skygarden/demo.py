@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from envs.backend import JUMPPADS, SIDE, SPAWNS
+from envs.errors import OptionError
 from envs.standin.characters import NAMES
 from envs.standin.players import EXPERT, Habits, Player, draw_habits, eyes
 from envs.standin.simulation import Simulation
@@ -23,7 +24,12 @@ _STEPS: Final = 110
 
 
 def demo(out: Path, players: int, seed: int) -> Path:
-    """Play, and write a video, a contact sheet, a map of the routes and a page with all of them; returns the page."""
+    """Play, and write a video, a contact sheet, a map of the routes and a page with all of them; returns the page.
+
+    Raises: OptionError: too few players to fill the video.
+    """
+    if players < _GRID * _GRID:
+        raise OptionError(f"the video shows {_GRID * _GRID} players, got --players {players}; let more play")
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
     rng = np.random.default_rng(seed)

@@ -23,6 +23,7 @@ def watch_replay(path: Path, out: Path | None, start: int = 0, length: int | Non
     """
     replay = Replay.load(path)
     count = len(replay) - start if length is None else length
+    replay.check_window(start, count)
     frames = _frames(ReplayReader(replay), start, count)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.backend import JUMPPADS, Frame, Start, View
+from envs.backend import JUMPPADS, SIDE, Frame, Start, View
 from envs.standin.characters import NAMES, SKINS
-from envs.standin.simulation import SIDE, Simulation
+from envs.standin.simulation import Simulation
 
 
 class StandinBackend:

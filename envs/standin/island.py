@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from envs.standin.jit import kernel
 
-JUMPPADS: Final = ("left", "middle", "right")
 VOID: Final = -1.0e9  # the ground's height where there is none
 BODY_RADIUS: Final = 0.36  # metres, of a player
 CELL: Final = 4.0  # metres, of the grid that finds solids

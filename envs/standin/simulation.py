@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.backend import SIDE
 from envs.standin.camera import adjust_boom, follow
 from envs.standin.characters import PACE, WARDROBE, Wardrobe
 from envs.standin.figure import make_figure, pose
@@ -22,7 +23,6 @@ from envs.standin.scene import World, build_world
 from envs.standin.simd import LANES
 
 _PART: Final = 8  # players, at most, that one of several threads takes at a time
-SIDE: Final = 128  # pixels, of an observation
 
 
 class Stage(NamedTuple):

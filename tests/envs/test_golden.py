@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from envs.backend import SIDE
 from envs.gamepad import Gamepad, encode
 from envs.standin.characters import NAMES, SKINS
 from envs.standin.island import PADS, height_at
-from envs.standin.simulation import SIDE, Simulation
+from envs.standin.simulation import Simulation
 
 GOLDEN = Path(__file__).parent / "golden"
 MEAN = 1.5  # of 255, over all pixels and channels

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.backend import SIDE
 from envs.errors import OptionError, ReplayError
 from envs.standin.gameplay import MATCH_STEPS, list_replays, match_path, record_gameplay, record_match
 from envs.standin.replay import KEY_EVERY, Recorder, Replay, ReplayReader
-from envs.standin.simulation import SIDE, advance_and_draw, make_brush
+from envs.standin.simulation import advance_and_draw, make_brush
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from envs.standin.gameplay import record_match
 from envs.standin.replay import Replay
 from skygarden import cli
 from skygarden.video import write_video
@@ -66,6 +67,25 @@ def test_an_error_that_a_user_can_mend_is_one_line() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "skygarden: there is no replay nowhere.npz\n"
+
+
+@pytest.mark.parametrize("window", [("--start", "9999"), ("--length", "0"), ("--start", "2990", "--length", "20")])
+def test_steps_that_a_replay_does_not_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], window: tuple[str, ...]
+) -> None:
+    record_match(seed=0, index=0).save(tmp_path / "m.npz")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "watch", str(tmp_path / "m.npz"), "--out", str(tmp_path / "v.mp4"), *window)
+    assert "are not all in a replay of 3000 steps" in capsys.readouterr().err
+    assert not (tmp_path / "v.mp4").exists()
+
+
+def test_a_demo_of_too_few_players_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "demo", "--out", str(tmp_path), "--players", "3")
+    assert "the video shows 16 players, got --players 3" in capsys.readouterr().err
 
 
 def test_an_unknown_character_is_refused_with_the_names(
