@@ -37,6 +37,9 @@ class AugmentConfig:
             raise OptionError(f"augmentations take strengths of 0 or more, and factors less than 1, got {self}")
 
 
+VPT: Final = AugmentConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """What a draw does to a frame."""
@@ -63,11 +66,11 @@ def draw(config: AugmentConfig, side: int, rng: np.random.Generator) -> Draw:
     return Draw(colour, float(1 + config.contrast * u[3]), np.column_stack((linear, offset)))
 
 
-def apply(frames: NDArray[np.uint8], drawn: Draw) -> NDArray[np.uint8]:
+def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Augment the frames of a window alike.
 
-    Args: frames: (T, S, S, 3) uint8, RGB.
-    Returns: (T, S, S, 3) uint8, new.
+    Args: frames: (T, S, S, 3) uint8, RGB. out: the same, to write the result to; default: new.
+    Returns: (T, S, S, 3) uint8.
     """
     time, side = frames.shape[:2]
     rows = frames.reshape(time * side, side, 3)
@@ -77,7 +80,7 @@ def apply(frames: NDArray[np.uint8], drawn: Draw) -> NDArray[np.uint8]:
     # One fixed-point map for all frames, which warpAffine would work out for every one.
     x, y = drawn.warp @ np.stack((*np.indices((side, side))[::-1], np.ones((side, side)))).reshape(3, -1)
     coarse, fine = cv2.convertMaps(_plane(x, side), _plane(y, side), cv2.CV_16SC2)
-    result = np.empty_like(frames)
+    result = np.empty_like(frames) if out is None else out
     for source, target in zip(coloured, result, strict=True):
         cv2.remap(source, coarse, fine, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
     return result

@@ -10,8 +10,10 @@ on from its last checkpoint to the same weights, bit for bit, as one that was no
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 from agents.checkpoint import Run
+from agents.parallel import Replicas
 from agents.parameters import Precision, compute_dtype
 from agents.policy import Part, Policy, component_log_prob
 from envs.errors import DataError, DivergedError, OptionError
@@ -40,11 +43,12 @@ class ImitationConfig:
     clip: float = 1.0  # largest norm of the gradient
     part: Part = "all"
     precision: Precision = "auto"
+    processors: int = 0  # that compute, where there is no GPU; 0 is all
     checkpoint_every: int = 500  # updates
 
     def __post_init__(self) -> None:
         counts = (self.updates, self.batch_size, self.micro_batch, self.checkpoint_every)
-        if min(counts) < 1 or self.warm_up < 0 or min(self.learning_rate, self.clip) <= 0:
+        if min(counts) < 1 or min(self.warm_up, self.processors) < 0 or min(self.learning_rate, self.clip) <= 0:
             raise OptionError(f"training takes counts of 1 or more, and a learning rate and clip above 0, got {self}")
 
 
@@ -150,16 +154,17 @@ def policy_logits(policy: Policy, frames: Tensor, part: Part, dtype: torch.dtype
     return policy.head.logits(features.float())
 
 
-def accumulate(policy: Policy, batch: Batch, config: ImitationConfig) -> Losses:
+def accumulate(replicas: Replicas, batch: Batch, config: ImitationConfig) -> Losses:
     """Add the gradient of the batch's loss to the parameters', a micro-batch at a time, and return the losses."""
     dtype = compute_dtype(config.precision, batch.frames.device)
     steps = int(batch.counted.sum())
-    sums = torch.zeros(len(COMPONENTS), device=batch.frames.device)
-    for part in batch.split(config.micro_batch):
+
+    def backward(policy: Policy, part: Batch) -> Tensor:
         losses = component_losses(policy_logits(policy, part.frames, config.part, dtype), part)
         torch.autograd.backward(losses.sum() / max(steps, 1))
-        sums += losses.detach()
-    return losses_of(sums, steps)
+        return losses.detach()
+
+    return losses_of(torch.stack(replicas.run(backward, batch.split(config.micro_batch))).sum(0), steps)
 
 
 @torch.inference_mode()
@@ -179,7 +184,7 @@ def evaluate(policy: Policy, batches: Iterable[Batch], dtype: torch.dtype) -> Lo
 
 
 def train_step(
-    policy: Policy, optimizer: torch.optim.Optimizer, batch: Batch, config: ImitationConfig, update: int
+    replicas: Replicas, optimizer: torch.optim.Optimizer, batch: Batch, config: ImitationConfig, update: int
 ) -> tuple[Losses, float]:
     """One update: accumulate the gradient, clip it, step.
 
@@ -190,7 +195,7 @@ def train_step(
     (group,) = optimizer.param_groups
     group["lr"] = learning_rate(config, update)
     optimizer.zero_grad()
-    losses = accumulate(policy, batch, config)
+    losses = accumulate(replicas, batch, config)
     norm = float(torch.nn.utils.clip_grad_norm_(group["params"], config.clip))
     if not (math.isfinite(losses.action) and math.isfinite(norm)):
         raise DivergedError(
@@ -220,19 +225,29 @@ def train(
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, weight_decay=config.weight_decay, fused=True)
     fixed = asdict(config)
-    free = {name: fixed.pop(name) for name in ("updates", "checkpoint_every")}  # may differ when a run goes on
+    free = {
+        name: fixed.pop(name) for name in ("updates", "processors", "checkpoint_every")
+    }  # may differ when a run goes on
     run = Run(folder, policy, optimizer, fixed, {**free, **(notes or {})})
     done = run.resume()
     batches = iter(source(done) if done < config.updates else ())
-    for update in range(done, config.updates):
-        started = time.perf_counter()
-        batch = _next(batches, config, update).to(device)
-        waited = time.perf_counter() - started
-        losses, norm = train_step(policy, optimizer, batch, config, update)
-        if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
-            run.save(update + 1)
-        speed = batch.counted.numel() / (time.perf_counter() - started)
-        yield Metrics(update + 1, losses, learning_rate(config, update), norm, speed, waited)
+    with closing(make_replicas(policy, config)) as replicas:
+        for update in range(done, config.updates):
+            started = time.perf_counter()
+            batch = _next(batches, config, update).to(device)
+            waited = time.perf_counter() - started
+            losses, norm = train_step(replicas, optimizer, batch, config, update)
+            if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
+                run.save(update + 1)
+            speed = batch.counted.numel() / (time.perf_counter() - started)
+            yield Metrics(update + 1, losses, learning_rate(config, update), norm, speed, waited)
+
+
+def make_replicas(policy: Policy, config: ImitationConfig) -> Replicas:
+    """One copy for each processor, of which a GPU counts as one, but not more than there are micro-batches."""
+    parts = -(-config.batch_size // config.micro_batch)
+    on_cpu = next(policy.parameters()).device.type == "cpu"
+    return Replicas(policy, min(parts, config.processors or os.cpu_count() or 1) if on_cpu else 1)
 
 
 def _next(batches: Iterator[Batch], config: ImitationConfig, update: int) -> Batch:

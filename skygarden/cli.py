@@ -1,15 +1,16 @@
 """The command `skygarden`: each thing a user does is one subcommand."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from envs.errors import SkygardenError
+
+PresetName = Literal["paper", "laptop", "smoke"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +35,14 @@ class Gameplay:
     hours: float  # of gameplay that the folder shall hold; what is there already is kept
     out: Path  # folder of replays
     seed: int = 0
+    character: str | None = None  # that all play; default: a random one each
     processes: int | None = None  # default: one for each processor
 
     def run(self) -> None:
         """Do it."""
-        from envs.standin.gameplay import record_gameplay
+        from skygarden.gameplay import record
 
-        columns = (TextColumn("recording matches"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn()) as progress:
-            task = progress.add_task("")
-            for done, total in record_gameplay(self.out, self.hours, self.seed, self.processes):
-                progress.update(task, completed=done, total=total)
+        record(self.out, self.hours, self.seed, self.character, self.processes)
         size = sum(p.stat().st_size for p in self.out.glob("match-*.npz"))
         Console().print(f"{self.hours:g} hours in {self.out}: {size / 1e3:.0f} kB")
 
@@ -81,7 +79,95 @@ class Play:
         play(self.character, self.skin, self.record, self.size)
 
 
-COMMANDS = {"demo": Demo, "gameplay": Gameplay, "watch": Watch, "play": Play}
+@dataclass(frozen=True, kw_only=True)
+class Pretrain:
+    """Train a base policy on gameplay; a run that was stopped goes on."""
+
+    preset: PresetName = "laptop"
+    data: Path = Path(
+        "data/gameplay"
+    )  # folder of gameplay; hours that the preset asks for and are missing are recorded
+    out: Path = Path("runs/base")  # folder of the run
+    updates: int | None = None  # default: the preset's
+    seed: int = 0
+    device: str = "auto"
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.presets import PRESETS
+        from skygarden.pretrain import pretrain
+
+        preset = PRESETS[self.preset]
+        stage = preset.pretrain
+        if self.updates is not None:
+            stage = replace(stage, training=replace(stage.training, updates=self.updates))
+        pretrain(stage, preset.size, self.data, self.out, self.seed, self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Fine-tune a policy on successful trajectories of one character; a run that was stopped goes on."""
+
+    policy: str = "base-4m"  # to start from: a name, a file or a run's folder; "scratch" for random weights
+    preset: PresetName = "laptop"
+    data: Path = Path("data/ninja")  # folder of gameplay; hours that the preset asks for and are missing are recorded
+    out: Path = Path("runs/sft")  # folder of the run
+    updates: int | None = None  # default: the preset's
+    seed: int = 0
+    device: str = "auto"
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.finetune import finetune
+        from skygarden.presets import PRESETS
+
+        preset = PRESETS[self.preset]
+        stage = preset.finetune
+        if self.updates is not None:
+            training, scratch = (replace(config, updates=self.updates) for config in (stage.training, stage.scratch))
+            stage = replace(stage, training=training, scratch=scratch)
+        finetune(stage, self.policy, preset.size, self.data, self.out, self.seed, self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Let a policy play and see which pads it reaches: a table, results.json, pictures and videos."""
+
+    policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder; "random" presses anything
+    episodes: int = 1000
+    out: Path | None = None  # folder to write to; default: runs/evaluation/ and the policy's name
+    seed: int = 0
+    context: Literal["window", "chunked"] = "window"
+    temperature: float = 1.0
+    videos: int = 6
+    environments: int = 64  # at once
+    device: str = "auto"
+
+    def run(self) -> None:
+        """Do it."""
+        from agents.inference import ActorConfig
+        from skygarden.evaluate import Evaluation, evaluate
+
+        settings = Evaluation(
+            policy=self.policy,
+            episodes=self.episodes,
+            seed=self.seed,
+            environments=self.environments,
+            videos=self.videos,
+            acting=ActorConfig(context=self.context, temperature=self.temperature, device=self.device),
+        )
+        evaluate(settings, self.out or Path("runs/evaluation") / Path(self.policy).stem)
+
+
+COMMANDS = {
+    "demo": Demo,
+    "gameplay": Gameplay,
+    "watch": Watch,
+    "play": Play,
+    "pretrain": Pretrain,
+    "finetune": Finetune,
+    "evaluate": Evaluate,
+}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Pictures for people: contact sheets, and maps of where players went."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ COLOURS: Final = {"left": "#d1495b", "middle": "#edae49", "right": "#30638e", No
 
 _GROUND: Final = {"grass": "#a7c796", "planks": "#c9a97c", "brick": "#8a7d72", "roof": "#a05a48"}
 
-Route = tuple[str | None, NDArray[np.float64]]  # the pad reached, and positions (T, 2 or more)
+Route = tuple[str | None, NDArray[np.floating[Any]]]  # the pad reached, and positions (T, 2 or more)
 
 
 def contact_sheet(path: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> None:
@@ -57,4 +57,42 @@ def route_map(path: Path, routes: Sequence[Route], title: str) -> None:
         axes.plot([], [], color=COLOURS[pad], label=f"{pad or 'no pad'}: {count}")
     axes.legend(loc="lower right")
     axes.set(xlim=(-31, 31), ylim=(-30, 25), aspect="equal", title=title, xlabel="metres", ylabel="metres")
+    figure.savefig(path)
+
+
+def bar_chart(path: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Save the shares of episodes that reach each pad, with their intervals, for one policy or several beside it.
+
+    Args: results: what `skygarden.evaluate.summarise` returns, by title.
+    """
+    figure: Any = Figure(figsize=(2.6 + 2.6 * len(results), 4), dpi=110, layout="constrained")
+    axes: Any = figure.subplots()
+    names = [*JUMPPADS, "none"]
+    for k, shares in enumerate(result["shares"] for result in results.values()):
+        for j, name in enumerate(names):
+            share = shares[name]
+            error = [[share["share"] - share["low"]], [share["high"] - share["share"]]]
+            colour = COLOURS[None if name == "none" else name]
+            axes.bar(k + 0.2 * (j - 1.5), share["share"], 0.18, yerr=error, capsize=3, color=colour)
+    for name in names:
+        axes.bar(0, 0, color=COLOURS[None if name == "none" else name], label=name)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="pad")
+    axes.set_xticks(range(len(results)), list(results))
+    axes.set(ylim=(0, 1), ylabel="share of episodes")
+    figure.savefig(path)
+
+
+def heat_map(path: Path, routes: Sequence[Route], title: str) -> None:
+    """Save where time was spent, seen from above."""
+    figure: Any = Figure(figsize=(8, 7), dpi=110, layout="constrained")
+    axes: Any = figure.subplots()
+    places = np.concatenate([positions[:, :2] for _, positions in routes])
+    bins = (np.arange(-31, 31.5, 0.5), np.arange(-30, 25.5, 0.5))
+    seconds, x, y = np.histogram2d(places[:, 0], places[:, 1], bins)
+    shown = np.ma.masked_equal(seconds.T / len(routes) / 10, 0)
+    mesh = axes.pcolormesh(x, y, shown, cmap="inferno", norm="log")
+    figure.colorbar(mesh, label="seconds an episode")
+    for name, pad in zip(JUMPPADS, PADS, strict=True):
+        axes.annotate(name, (pad.x, pad.y), textcoords="offset points", xytext=(0, 12), ha="center")
+    axes.set(aspect="equal", title=title, xlabel="metres", ylabel="metres", facecolor="#f2f2f2")
     figure.savefig(path)

@@ -51,15 +51,15 @@ EXPERT: Final = Habits(
 """Goes straight to where it is told."""
 
 POPULATION: Final = (
-    (0.34, Habits(kind="regular")),
-    (0.18, Habits(kind="veteran", reaction=1, wobble=0.035, detour=0.15, wait=0.2, jump=0.25, dodge=0.2)),
-    (0.20, Habits(kind="novice", reaction=3, wobble=0.09, looseness=1.5, detour=0.4, push=0.95, wait=0.5, pause=0.08,
+    (0.36, Habits(kind="regular")),
+    (0.24, Habits(kind="veteran", reaction=1, wobble=0.035, detour=0.15, wait=0.2, jump=0.25, dodge=0.2)),
+    (0.18, Habits(kind="novice", reaction=3, wobble=0.09, looseness=1.5, detour=0.4, push=0.95, wait=0.5, pause=0.08,
                   jump=0.12, attack=0.06, travels=0.9)),
-    (0.08, Habits(kind="hopper", reaction=2, wobble=0.08, jump=1.1, dodge=0.3, attack=0.15, travels=0.9)),
-    (0.08, Habits(kind="wanderer", reaction=2, wobble=0.1, detour=0.9, pause=0.12, jump=0.2, travels=0.2)),
-    (0.05, Habits(kind="shadow-boxer", reaction=2, attack=1.2, jump=0.2, dodge=0.25, travels=0.25)),
-    (0.03, Habits(kind="hostile", reaction=1, attack=1.0, jump=0.5, dodge=0.5, travels=0.3)),
-    (0.04, Habits(kind="idle", reaction=4, wait=14.0, pause=0.5, push=0.7, travels=0.4)),
+    (0.07, Habits(kind="hopper", reaction=2, wobble=0.08, jump=1.1, dodge=0.3, attack=0.15, travels=0.9)),
+    (0.06, Habits(kind="wanderer", reaction=2, wobble=0.1, detour=0.9, pause=0.12, jump=0.2, travels=0.2)),
+    (0.04, Habits(kind="shadow-boxer", reaction=2, attack=1.2, jump=0.2, dodge=0.25, travels=0.25)),
+    (0.02, Habits(kind="hostile", reaction=1, attack=1.0, jump=0.5, dodge=0.5, travels=0.3)),
+    (0.03, Habits(kind="idle", reaction=4, wait=14.0, pause=0.5, push=0.7, travels=0.4)),
 )  # fmt: skip
 """Shares of the population, and habits."""
 

@@ -1,7 +1,7 @@
 """Replays: gameplay as what was pressed, drawn again when it is read.
 
 The stand-in is deterministic, so a match is its actions, where its lives began, and the player's state now and then to
-start drawing from. An hour takes some 60 kB where its frames would take 1.8 GB.
+start drawing from. An hour takes some 100 kB where its frames would take 1.8 GB.
 """
 
 import itertools
@@ -22,10 +22,19 @@ from envs.standin.characters import NAMES as CHARACTERS
 from envs.standin.characters import PACE, SKINS, WARDROBE
 from envs.standin.physics import BODY
 from envs.standin.scene import build_world
-from envs.standin.simulation import NO_TRAIL, Stage, advance_and_draw, advance_body, make_brush, make_stage, put_body
+from envs.standin.simulation import (
+    NO_TRAIL,
+    Brush,
+    Stage,
+    advance_and_draw,
+    advance_body,
+    make_brush,
+    make_stage,
+    put_body,
+)
 
-VERSION: Final = 1
-KEY_EVERY: Final = 500  # steps between the states that are kept
+VERSION: Final = 2
+KEY_EVERY: Final = 50  # steps between the states that are kept
 FIELDS: Final = len(BODY.names or ())
 
 
@@ -34,13 +43,13 @@ class Replay:
     """A match of one player.
 
     `lives` holds, for each life, the step before which it begins and its spawn; the first begins at 0. `keys` holds the
-    player's state before steps 0, 500, 1000 ... Raises: ReplayError: the parts do not fit together.
+    player's state before steps 0, 50, 100 ... Raises: ReplayError: the parts do not fit together.
     """
 
     actions: NDArray[np.uint8]  # (T, 16)
     lives: NDArray[np.int32]  # (L, 2): step, spawn
     jumppads: NDArray[np.int32]  # (L, 2): step of reaching a pad in this life and its index, or -1, -1
-    keys: NDArray[np.float64]  # (ceil(T / 500), fields of BODY)
+    keys: NDArray[np.float64]  # (ceil(T / 50), fields of BODY)
     dressing: int
     character: int
     skin: int
@@ -148,15 +157,19 @@ class Recorder:
 
 
 class ReplayReader:
-    """Draws windows of one replay. Several threads may each use a reader of their own on the same replay."""
+    """Draws windows of one replay. Several threads may each use a reader of their own on the same replay.
 
-    def __init__(self, replay: Replay) -> None:
+    Args: brush: memory to draw with, of one thread at a time; readers of one dressing may share it. trusted: another
+      reader has drawn from this replay, which need not be checked again.
+    """
+
+    def __init__(self, replay: Replay, brush: Brush | None = None, *, trusted: bool = False) -> None:
         self.replay = replay
         self._stage = stage_of(replay.dressing)
-        self._brush = make_brush(self._stage, SIDE, SIDE)
+        self._brush = brush or make_brush(self._stage, SIDE, SIDE)
         self._pace = float(WARDROBE.build[replay.character, PACE])
         self._births: dict[int, int] = dict(replay.lives.tolist())  # spawns by the step before which a life begins
-        self._checked = False
+        self._checked = trusted
 
     def window(self, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What was seen and done in steps [start, start + length).

@@ -23,6 +23,7 @@ from agents.imitation import (
     policy_logits,
     train,
 )
+from agents.parallel import Replicas
 from agents.policy import Policy
 from envs.errors import CheckpointError, DataError, DivergedError, OptionError
 from envs.gamepad import NOOP, SIZES
@@ -103,13 +104,13 @@ def test_a_step_that_does_not_count_changes_nothing_but_the_context(policy, fram
     results = []
     for actions in (batch.actions, other):
         policy.zero_grad()
-        losses = accumulate(policy, Batch(batch.frames, actions, mask), settings())
+        losses = accumulate(Replicas(policy, 1), Batch(batch.frames, actions, mask), settings())
         results.append((losses, policy.head.out.weight.grad))
     assert results[0][0] == results[1][0]
     assert torch.equal(results[0][1], results[1][1])
     frame = batch.frames.clone()
     frame[:, 2] = 0
-    assert accumulate(policy, Batch(frame, batch.actions, mask), settings()) != results[0][0]
+    assert accumulate(Replicas(policy, 1), Batch(frame, batch.actions, mask), settings()) != results[0][0]
 
 
 def test_a_gradient_is_the_same_however_the_batch_is_cut(tiny, frames):
@@ -118,7 +119,7 @@ def test_a_gradient_is_the_same_however_the_batch_is_cut(tiny, frames):
     gradients = []
     for size in (1, 3, 4):
         policy = new_policy(tiny)
-        accumulate(policy, batch, settings(micro_batch=size))
+        accumulate(Replicas(policy, 1), batch, settings(micro_batch=size))
         gradients.append(torch.cat([p.grad.flatten() for p in policy.parameters() if p.grad is not None]))
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-5)
@@ -240,6 +241,6 @@ def test_settings_that_cannot_be_are_refused():
 def test_the_held_out_loss_is_the_mean_over_all_batches(policy, frames):
     batches = [make_batch(frames, seed) for seed in (0, 1)]
     batches[1].counted[:, 1:] = False
-    losses = [accumulate(policy, batch, settings()) for batch in batches]
+    losses = [accumulate(Replicas(policy, 1), batch, settings()) for batch in batches]
     together = evaluate(policy, batches, torch.float32)
     assert together.action == pytest.approx((losses[0].action * 32 + losses[1].action * 4) / 36, rel=1e-4)

@@ -101,7 +101,7 @@ def test_a_replay_of_another_version_is_refused(match: Replay, tmp_path: Path) -
     path = tmp_path / "m.npz"
     fields = {f.name: getattr(match, f.name) for f in dataclasses.fields(Replay)}
     np.savez_compressed(path, version=99, **fields)
-    with pytest.raises(ReplayError, match="is of version 99, this program reads 1"):
+    with pytest.raises(ReplayError, match="is of version 99, this program reads 2"):
         Replay.load(path)
 
 

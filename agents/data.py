@@ -1,0 +1,129 @@
+"""Batches to learn from: windows of a fixed length, drawn and augmented by background threads.
+
+Window k of update u depends on the seed, u and k alone, so it does not matter which thread makes it, or whether the run
+was stopped in between.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.augment import VPT, AugmentConfig, apply, draw
+from agents.encoder import SIDE
+from agents.imitation import Batch, counted
+from envs.errors import DataError, OptionError
+from envs.gamepad import COMPONENTS
+
+Frames = NDArray[np.uint8]
+
+
+class Sequences(Protocol):
+    """Recorded play: a number of sequences of frames and of the actions that followed them."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,): steps of each sequence."""
+        ...
+
+    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+        """Steps [start, start + length) of a sequence; several threads may ask at once.
+
+        Returns: frames (length, 128, 128, 3) uint8, RGB, and actions (length, 16) uint8. Neither is written to.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """How batches are drawn."""
+
+    batch_size: int = 256  # windows
+    length: int = 32  # steps of a window
+    augment: AugmentConfig | None = VPT
+    threads: int = 0  # that draw; 0 is one for each processor
+    ahead: int = 2  # batches that are ready before they are asked for
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.length, self.ahead) < 1 or min(self.threads, self.seed) < 0:
+            raise OptionError(f"a loader takes counts of 1 or more, threads and seed of 0 or more, got {self}")
+
+
+class Loader:
+    """Batches of windows in which every step of every sequence is about equally likely.
+
+    Call it with the number of an update to get the batches from there on, without end.
+    Raises: DataError: there is no sequence, or one is shorter than a window.
+    """
+
+    def __init__(self, sequences: Sequences, config: LoaderConfig) -> None:
+        lengths = sequences.lengths
+        if not len(lengths):
+            raise DataError("there is no sequence to learn from; record some, or give another folder")
+        if lengths.min() < config.length:
+            raise DataError(
+                f"sequence {int(lengths.argmin())} has {lengths.min()} steps, and a window needs {config.length}; "
+                "leave shorter ones out, or set a shorter window"
+            )
+        self._sequences, self._config = sequences, config
+        self._ends: NDArray[np.int64] = np.cumsum(lengths)
+
+    def __call__(self, start: int) -> Iterator[Batch]:
+        """The batches from update `start` on. One that was given out is not touched again."""
+        config = self._config
+        pool = ThreadPoolExecutor(config.threads or os.cpu_count(), "loader")
+        try:
+            ready: deque[tuple[_Arrays, list[Future[None]]]] = deque()
+            update = start
+            while True:
+                while len(ready) < config.ahead:
+                    arrays = _Arrays(config.batch_size, config.length)
+                    jobs = [pool.submit(self._fill, arrays, update, k) for k in range(config.batch_size)]
+                    ready.append((arrays, jobs))
+                    update += 1
+                arrays, jobs = ready.popleft()
+                for job in jobs:
+                    job.result()
+                yield arrays.batch()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _fill(self, arrays: "_Arrays", update: int, k: int) -> None:
+        config = self._config
+        rng = np.random.default_rng([config.seed, update, k])
+        index, start = self._choose(rng)
+        frames, arrays.actions[k] = self._sequences.read(index, start, config.length)
+        if config.augment is None:
+            arrays.frames[k] = frames
+        else:
+            apply(frames, draw(config.augment, frames.shape[1], rng), arrays.frames[k])
+
+    def _choose(self, rng: np.random.Generator) -> tuple[int, int]:
+        """A sequence by its length, and a start.
+
+        The start is drawn so that each step is in as many windows as any other, then moved to where the window lies
+        inside: else the first and last steps, a spawn and a pad, would be the ones that are hardly seen.
+        """
+        index = int(np.searchsorted(self._ends, rng.integers(int(self._ends[-1])), side="right"))
+        steps, length = int(self._sequences.lengths[index]), self._config.length
+        return index, int(np.clip(rng.integers(1 - length, steps), 0, steps - length))
+
+
+class _Arrays:
+    """A batch that is being filled."""
+
+    def __init__(self, batch: int, length: int) -> None:
+        self.frames = np.empty((batch, length, SIDE, SIDE, 3), np.uint8)
+        self.actions = np.empty((batch, length, len(COMPONENTS)), np.uint8)
+
+    def batch(self) -> Batch:
+        actions = torch.as_tensor(self.actions)
+        valid = torch.ones(actions.shape[:2], dtype=torch.bool)
+        return Batch(torch.as_tensor(self.frames), actions, counted(actions, valid))

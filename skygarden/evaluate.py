@@ -1,0 +1,162 @@
+"""What a policy does: which pads it reaches from where, as a table, figures, pictures and videos."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from agents.inference import Actor, ActorConfig
+from envs.backend import JUMPPADS, SPAWNS
+from envs.episode import Episode
+from envs.errors import OptionError
+from envs.standin.characters import NAMES
+from envs.standin.replay import Recorder, Replay, ReplayReader
+from rollout.collect import Agent, RandomAgent, collect
+from skygarden.pictures import bar_chart, heat_map, route_map
+from skygarden.policies import named_policy
+from skygarden.video import write_video
+
+OUTCOMES: Final = (*JUMPPADS, None)
+RANDOM: Final = "random"  # an agent that presses anything
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a policy is evaluated."""
+
+    policy: str
+    episodes: int = 1000
+    seed: int = 0  # of the starts and of the actions drawn
+    environments: int = 64  # at once
+    videos: int = 6  # of the first episodes
+    acting: ActorConfig = field(default_factory=ActorConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.episodes, self.environments) < 1 or min(self.videos, self.seed) < 0:
+            raise OptionError(f"an evaluation takes 1 or more episodes and environments, got {self}")
+
+
+class _PolicyAgent:
+    """An actor as `collect` takes one."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.reset = actor.reset
+        self._act = actor.act
+
+    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return self._act(frames).actions
+
+
+def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
+    """Let a policy play, show a table, and write to `out`: results.json, pictures, videos.
+
+    Returns: what is in results.json.
+    """
+    played = play(settings)
+    results = summarise(played, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    title = f"{settings.policy}, {len(played)} episodes"
+    bar_chart(out / "pads.png", {title: results})
+    routes = [(episode.jumppad, episode.positions) for episode in played]
+    route_map(out / "trajectories.png", routes, title)
+    heat_map(out / "heat.png", routes, title)
+    for k, episode in enumerate(played[: settings.videos]):
+        write_video(out / f"episode-{k:02d}-{episode.jumppad or 'none'}.mp4", film(episode), scale=4)
+    beside = out / "results.json.part"
+    beside.write_text(json.dumps(results, indent=2), encoding="utf-8")
+    beside.replace(out / "results.json")
+    console = Console()
+    console.print(_table(results, title))
+    console.print(f"results, pictures and videos are in {out}")
+    return results
+
+
+def play(settings: Evaluation) -> list[Episode]:
+    """The episodes of an evaluation, in the order in which they ended."""
+    count = min(settings.environments, settings.episodes)
+    agent: Agent = RandomAgent(settings.seed)
+    if settings.policy != RANDOM:
+        agent = _PolicyAgent(Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed))
+    envs: Any = cast("Any", gym).make_vec("Skygarden-v0", num_envs=count, vectorization_mode="vector_entry_point")
+    try:
+        episodes = collect(envs, agent, settings.episodes, seed=settings.seed)
+        return list(track(episodes, f"{settings.policy} plays", total=settings.episodes))
+    finally:
+        envs.close()
+
+
+def summarise(episodes: Sequence[Episode], settings: Evaluation) -> dict[str, Any]:
+    """Counts by pad, in all and by spawn, 95% intervals, and how long the successful ones took."""
+    reached = [len(episode) for episode in episodes if episode.jumppad]
+    spawns = [[e for e in episodes if e.start.spawn == spawn] for spawn in range(SPAWNS)]
+    return {
+        **_counts(episodes),
+        "success": _share(len(reached), len(episodes)),
+        "shares": {name(pad): _share(_reaching(episodes, pad), len(episodes)) for pad in OUTCOMES},
+        "by_spawn": [_counts(at_spawn) for at_spawn in spawns],
+        "median_steps_to_a_pad": float(np.median(reached)) if reached else None,
+        "settings": asdict(settings),
+    }
+
+
+def name(pad: str | None) -> str:
+    """What a pad, or none, is called in results."""
+    return pad or "none"
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson, 1927)."""
+    z = 1.959964
+    share, squared = hits / total, z * z / total
+    middle = share + squared / 2
+    half = z * float(np.sqrt(share * (1 - share) / total + squared / (4 * total)))
+    return max(0.0, (middle - half) / (1 + squared)), min(1.0, (middle + half) / (1 + squared))
+
+
+def film(episode: Episode) -> NDArray[np.uint8]:
+    """What was seen in an episode of the stand-in, (T, 128, 128, 3) uint8: it is played again."""
+    return ReplayReader(replay_of(episode)).window(0, len(episode))[0]
+
+
+def replay_of(episode: Episode) -> Replay:
+    """An episode of the stand-in as a replay."""
+    start = episode.start
+    recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
+    recorder.begin(start.spawn)
+    for action in episode.actions:
+        recorder.step(action)
+    return recorder.replay()
+
+
+def _counts(episodes: Sequence[Episode]) -> dict[str, int]:
+    return {"episodes": len(episodes)} | {name(pad): _reaching(episodes, pad) for pad in OUTCOMES}
+
+
+def _reaching(episodes: Sequence[Episode], pad: str | None) -> int:
+    return sum(episode.jumppad == pad for episode in episodes)
+
+
+def _share(hits: int, total: int) -> dict[str, float]:
+    low, high = wilson(hits, total)
+    return {"share": hits / total, "low": low, "high": high}
+
+
+def _table(results: dict[str, Any], title: str) -> Table:
+    table = Table(title=title, caption="shares with 95% intervals; by spawn, counts")
+    for heading in ("", "share", "from", "to", *(f"spawn {k + 1}" for k in range(SPAWNS))):
+        table.add_column(heading, justify="right")
+    rows = [(name(pad), results["shares"][name(pad)]) for pad in OUTCOMES]
+    for heading, share in [*rows, ("any pad", results["success"])]:
+        at_spawns = [
+            str(row["episodes"] - row["none"] if heading == "any pad" else row[heading]) for row in results["by_spawn"]
+        ]
+        table.add_row(heading, *(f"{share[part]:.1%}" for part in ("share", "low", "high")), *at_spawns)
+    return table

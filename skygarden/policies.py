@@ -1,0 +1,35 @@
+"""The policies that a user can name, and where they are."""
+
+from pathlib import Path
+from typing import Final
+
+from agents.checkpoint import load_policy
+from agents.policy import Policy
+from envs.errors import OptionError
+
+_FOLDER: Final = Path(__file__).parent / "models"
+
+
+def policy_path(name: str) -> Path:
+    """The file of a policy: one that came with Skygarden by its name, a file, or a run's folder.
+
+    Raises: OptionError: there is none.
+    """
+    given = Path(name)
+    for path in (_FOLDER / f"{name}.safetensors", given, given / "policy.safetensors"):
+        if path.is_file():
+            return path
+    raise OptionError(f"there is no policy {name!r}: give {', '.join(boxed())}, a .safetensors file or a run's folder")
+
+
+def boxed() -> list[str]:
+    """The names of the policies that come with Skygarden."""
+    return sorted(path.stem for path in _FOLDER.glob("*.safetensors"))
+
+
+def named_policy(name: str) -> Policy:
+    """A policy, in float32 on the CPU.
+
+    Raises: OptionError: there is none of this name. CheckpointError: it cannot be read.
+    """
+    return load_policy(policy_path(name))[0]

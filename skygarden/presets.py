@@ -1,0 +1,91 @@
+"""Settings of every stage, by preset: the paper's, one for a machine with two cores, and one for a quick check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal
+
+from agents.augment import VPT, AugmentConfig
+from agents.data import LoaderConfig
+from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
+
+Name = Literal["paper", "laptop", "smoke"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain:
+    """Imitation of many people at play."""
+
+    hours: float  # of gameplay, recorded where there is less
+    training: ImitationConfig
+    augment: AugmentConfig = VPT
+    held_out: float = 0.02  # share of the matches that is not learnt from
+    held_out_windows: int = 512  # drawn from it to measure the loss, at every checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Imitation of what a good run of the task looks like."""
+
+    training: ImitationConfig
+    scratch: ImitationConfig  # for a policy that was not pre-trained
+    augment: AugmentConfig = VPT
+    character: str = "ninja"
+    per_pad: int = 100  # trajectories to each pad
+    hours: float = 8.0  # of that character's gameplay to find them in, recorded where there is less
+    held_out_per_pad: int = 10  # more, not learnt from
+    held_out_windows: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One value a stage."""
+
+    size: str
+    pretrain: Pretrain
+    finetune: Finetune
+
+
+def loader(training: ImitationConfig, augment: AugmentConfig | None, context: int, seed: int) -> LoaderConfig:
+    """How the batches of a stage are drawn."""
+    return LoaderConfig(batch_size=training.batch_size, length=context, augment=augment, seed=seed)
+
+
+PAPER: Final = Preset(
+    size="103m",
+    pretrain=Pretrain(hours=9875, training=PRETRAIN, held_out=0.001),
+    finetune=Finetune(training=FINETUNE, scratch=replace(FINETUNE, updates=20_000, learning_rate=1e-4, warm_up=1000)),
+)
+
+# A 4-million-parameter network on two cores sees a hundredth of the paper's frames, once, so it learns faster and the
+# rate falls to 0. Colours move less than in VPT: there is one world, and no time to learn its colours out.
+_CALM: Final = AugmentConfig(hue=0.05, saturation=0.1, brightness=0.1, contrast=0.1)
+_LAPTOP: Final = ImitationConfig(
+    updates=3000,
+    batch_size=32,
+    micro_batch=16,
+    learning_rate=1e-3,
+    schedule="cosine",
+    warm_up=100,
+    checkpoint_every=150,
+)
+LAPTOP: Final = Preset(
+    size="4m",
+    pretrain=Pretrain(hours=100, training=_LAPTOP, augment=_CALM),
+    finetune=Finetune(
+        training=replace(_LAPTOP, updates=400, learning_rate=2e-4, warm_up=20, checkpoint_every=100),
+        scratch=replace(_LAPTOP, updates=1200, checkpoint_every=100),
+        augment=_CALM,
+    ),
+)
+
+_SMOKE: Final = replace(_LAPTOP, updates=4, batch_size=4, micro_batch=2, warm_up=1, checkpoint_every=2)
+SMOKE: Final = Preset(
+    size="4m",
+    pretrain=Pretrain(hours=0.25, training=_SMOKE, augment=_CALM, held_out=0.34, held_out_windows=4),
+    finetune=Finetune(
+        training=_SMOKE, scratch=_SMOKE, augment=_CALM, per_pad=1, hours=0.5, held_out_per_pad=1, held_out_windows=4
+    ),
+)
+
+PRESETS: Final[Mapping[Name, Preset]] = MappingProxyType({"paper": PAPER, "laptop": LAPTOP, "smoke": SMOKE})
