@@ -80,13 +80,25 @@ class Play:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportBleedingEdge:
+    """Check the published sample of Bleeding Edge gameplay and make it a data folder for `pretrain`."""
+
+    folder: Annotated[Path, tyro.conf.Positional]  # of the downloaded clips (.npz)
+    out: Path = Path("data/bleeding-edge")  # folder to write recordings to
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.importing import import_bleeding_edge
+
+        import_bleeding_edge(self.folder, self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pretrain:
     """Train a base policy on gameplay; a run that was stopped goes on."""
 
     preset: PresetName = "laptop"
-    data: Path = Path(
-        "data/gameplay"
-    )  # folder of gameplay; hours that the preset asks for and are missing are recorded
+    data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
     out: Path = Path("runs/base")  # folder of the run
     updates: int | None = None  # default: the preset's
     seed: int = 0
@@ -162,6 +174,7 @@ class Evaluate:
 COMMANDS = {
     "demo": Demo,
     "gameplay": Gameplay,
+    "import-bleeding-edge": ImportBleedingEdge,
     "watch": Watch,
     "play": Play,
     "pretrain": Pretrain,
