@@ -6,7 +6,7 @@ was stopped in between.
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -75,7 +75,7 @@ class Loader:
         self._sequences, self._config = sequences, config
         self._ends: NDArray[np.int64] = np.cumsum(lengths)
 
-    def __call__(self, start: int) -> Iterator[Batch]:
+    def __call__(self, start: int) -> Generator[Batch, None, None]:
         """The batches from update `start` on. One that was given out is not touched again."""
         config = self._config
         pool = ThreadPoolExecutor(config.threads or os.cpu_count(), "loader")

@@ -57,7 +57,7 @@ def compare(size: str, loader: Loader, turns: int, updates: int) -> tuple[list[f
             memory.append(rate(iter([batch] * (updates + 1)), step, updates))
             batches = loader(0)
             real.append(rate(batches, step, updates))
-            cast("closing[Iterator[Batch]]", batches).close()
+            batches.close()
     return real, memory
 
 

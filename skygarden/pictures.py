@@ -21,6 +21,8 @@ COLOURS: Final = {"left": "#d1495b", "middle": "#edae49", "right": "#30638e", No
 
 _GROUND: Final = {"grass": "#a7c796", "planks": "#c9a97c", "brick": "#8a7d72", "roof": "#a05a48"}
 
+_FARTHEST_STEP: Final = 3.0  # metres in a tenth of a second; who is farther was put there
+
 Route = tuple[str | None, NDArray[np.floating[Any]]]  # the pad reached, and positions (T, 2 or more)
 
 
@@ -39,24 +41,27 @@ def contact_sheet(path: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]],
 
 def route_map(path: Path, routes: Sequence[Route], title: str) -> None:
     """Save the launch island from above with routes over it, coloured by the pad they reached."""
-    figure: Any = Figure(figsize=(8, 8), dpi=110, layout="constrained")
-    axes: Any = figure.subplots()
-    for solid in sorted(build_world(0).island.solids, key=lambda s: s.height):
-        if solid.outline[0][1] < 40:
-            colour = _GROUND.get(solid.kind, "#c4bcb0")
-            axes.add_patch(Polygon(solid.outline, facecolor=colour, edgecolor="#00000030", linewidth=0.6))
+    figure, axes = _island(title)
     for pad, positions in routes:
-        axes.plot(positions[:, 0], positions[:, 1], color=COLOURS[pad], alpha=0.55, linewidth=0.9)
-    for name, pad in zip(JUMPPADS, PADS, strict=True):
-        axes.plot(pad.x, pad.y, marker="^", markersize=14, color="#f4c20d", markeredgecolor="black")
-        axes.annotate(name, (pad.x, pad.y), textcoords="offset points", xytext=(0, 12), ha="center")
-    for spawn in SPAWNS:
-        axes.plot(spawn.x, spawn.y, marker="o", markersize=8, color="white", markeredgecolor="black")
+        x, y = _broken_at_falls(positions)
+        axes.plot(x, y, color=COLOURS[pad], alpha=0.55, linewidth=0.9)
+    _mark_places(axes)
     for pad in (*JUMPPADS, None):
         count = sum(reached == pad for reached, _ in routes)
         axes.plot([], [], color=COLOURS[pad], label=f"{pad or 'no pad'}: {count}")
     axes.legend(loc="lower right")
-    axes.set(xlim=(-31, 31), ylim=(-30, 25), aspect="equal", title=title, xlabel="metres", ylabel="metres")
+    figure.savefig(path)
+
+
+def heat_map(path: Path, routes: Sequence[Route], title: str) -> None:
+    """Save the launch island from above with the time that was spent on each square metre."""
+    figure, axes = _island(title)
+    places = np.concatenate([positions[:, :2] for _, positions in routes])
+    steps, x, y = np.histogram2d(places[:, 0], places[:, 1], (np.arange(-31, 32), np.arange(-30, 26)))
+    seconds = np.ma.masked_equal(steps.T / len(routes) / 10, 0)
+    mesh = axes.pcolormesh(x, y, seconds, cmap="inferno_r", norm="log", alpha=0.9)
+    figure.colorbar(mesh, label="seconds an episode", shrink=0.8)
+    _mark_places(axes)
     figure.savefig(path)
 
 
@@ -67,32 +72,41 @@ def bar_chart(path: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
     """
     figure: Any = Figure(figsize=(2.6 + 2.6 * len(results), 4), dpi=110, layout="constrained")
     axes: Any = figure.subplots()
-    names = [*JUMPPADS, "none"]
-    for k, shares in enumerate(result["shares"] for result in results.values()):
-        for j, name in enumerate(names):
-            share = shares[name]
+    for k, result in enumerate(results.values()):
+        for j, pad in enumerate((*JUMPPADS, None)):
+            share = result["shares"][pad or "none"]
             error = [[share["share"] - share["low"]], [share["high"] - share["share"]]]
-            colour = COLOURS[None if name == "none" else name]
-            axes.bar(k + 0.2 * (j - 1.5), share["share"], 0.18, yerr=error, capsize=3, color=colour)
-    for name in names:
-        axes.bar(0, 0, color=COLOURS[None if name == "none" else name], label=name)
+            place, label = k + 0.2 * (j - 1.5), (pad or "none") if k == 0 else None
+            axes.bar(place, share["share"], 0.18, yerr=error, capsize=3, color=COLOURS[pad], label=label)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="pad")
     axes.set_xticks(range(len(results)), list(results))
     axes.set(ylim=(0, 1), ylabel="share of episodes")
     figure.savefig(path)
 
 
-def heat_map(path: Path, routes: Sequence[Route], title: str) -> None:
-    """Save where time was spent, seen from above."""
-    figure: Any = Figure(figsize=(8, 7), dpi=110, layout="constrained")
+def _island(title: str) -> tuple[Any, Any]:
+    """A figure and its axes with the launch island from above."""
+    figure: Any = Figure(figsize=(8, 8), dpi=110, layout="constrained")
     axes: Any = figure.subplots()
-    places = np.concatenate([positions[:, :2] for _, positions in routes])
-    bins = (np.arange(-31, 31.5, 0.5), np.arange(-30, 25.5, 0.5))
-    seconds, x, y = np.histogram2d(places[:, 0], places[:, 1], bins)
-    shown = np.ma.masked_equal(seconds.T / len(routes) / 10, 0)
-    mesh = axes.pcolormesh(x, y, shown, cmap="inferno", norm="log")
-    figure.colorbar(mesh, label="seconds an episode")
+    for solid in sorted(build_world(0).island.solids, key=lambda s: s.height):
+        if solid.outline[0][1] < 40:
+            colour = _GROUND.get(solid.kind, "#c4bcb0")
+            axes.add_patch(Polygon(solid.outline, facecolor=colour, edgecolor="#00000030", linewidth=0.6))
+    axes.set(xlim=(-31, 31), ylim=(-30, 25), aspect="equal", title=title, xlabel="metres", ylabel="metres")
+    return figure, axes
+
+
+def _mark_places(axes: Any) -> None:
+    """The pads and the spawns."""
     for name, pad in zip(JUMPPADS, PADS, strict=True):
+        axes.plot(pad.x, pad.y, marker="^", markersize=14, color="#f4c20d", markeredgecolor="black")
         axes.annotate(name, (pad.x, pad.y), textcoords="offset points", xytext=(0, 12), ha="center")
-    axes.set(aspect="equal", title=title, xlabel="metres", ylabel="metres", facecolor="#f2f2f2")
-    figure.savefig(path)
+    for spawn in SPAWNS:
+        axes.plot(spawn.x, spawn.y, marker="o", markersize=8, color="white", markeredgecolor="black")
+
+
+def _broken_at_falls(positions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(2, T'): x and y, with a gap where somebody who fell is put back."""
+    flat = positions[:, :2].astype(np.float64)
+    jumps = np.flatnonzero(np.linalg.norm(np.diff(flat, axis=0), axis=1) > _FARTHEST_STEP) + 1
+    return np.insert(flat, jumps, np.nan, axis=0).T
