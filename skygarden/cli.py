@@ -171,6 +171,21 @@ class Evaluate:
         evaluate(settings, self.out or Path("runs/evaluation") / Path(self.policy).stem)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a policy for others to use, with 16-bit weights."""
+
+    policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder
+    out: Annotated[Path, tyro.conf.Positional]  # a .safetensors file
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.policies import export
+
+        export(self.policy, self.out)
+        print(f"wrote {self.out}: {self.out.stat().st_size / 1e6:.1f} MB")
+
+
 COMMANDS = {
     "demo": Demo,
     "gameplay": Gameplay,
@@ -180,6 +195,7 @@ COMMANDS = {
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,
+    "export": Export,
 }
 
 

@@ -68,6 +68,8 @@ def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
     routes = [(episode.jumppad, episode.positions) for episode in played]
     route_map(out / "trajectories.png", routes, title)
     heat_map(out / "heat.png", routes, title)
+    for stale in out.glob("episode-*.mp4"):
+        stale.unlink()
     for k, episode in enumerate(played[: settings.videos]):
         write_video(out / f"episode-{k:02d}-{episode.jumppad or 'none'}.mp4", film(episode), scale=4)
     beside = out / "results.json.part"

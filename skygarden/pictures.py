@@ -84,6 +84,21 @@ def bar_chart(path: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
     figure.savefig(path)
 
 
+def curves(path: Path, series: Mapping[str, Sequence[tuple[int, float]]], title: str) -> None:
+    """Save curves over the updates of a run, (update, value) pairs by name; long ones are drawn as running means."""
+    figure: Any = Figure(figsize=(8, 4.5), dpi=110, layout="constrained")
+    axes: Any = figure.subplots()
+    for name, points in series.items():
+        updates, values = np.array(points, np.float64).T
+        span = max(1, len(values) // 100)
+        mean = np.convolve(values, np.full(span, 1 / span), "valid")
+        axes.plot(updates[span - 1 :], mean, label=name if span == 1 else f"{name}, mean of {span} updates")
+    axes.set(title=title, xlabel="update", ylabel="nats a component")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path)
+
+
 def _island(title: str) -> tuple[Any, Any]:
     """A figure and its axes with the launch island from above."""
     figure: Any = Figure(figsize=(8, 8), dpi=110, layout="constrained")

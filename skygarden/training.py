@@ -1,20 +1,24 @@
 """A training run as a person sees it: progress with the time left, TensorBoard curves, a loss on what is held out."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.data import Loader, LoaderConfig, Sequences
 from agents.imitation import Batch, ImitationConfig, Losses, Metrics, evaluate, train
 from agents.parameters import compute_dtype
 from agents.policy import Policy
+from skygarden.pictures import curves
 
 HELD_OUT_SEED = 1_000_003  # the windows on which every run is measured
+_CURVES = "tensorboard"
 
 
 def run_training(
@@ -32,22 +36,21 @@ def run_training(
     Returns: the last loss on what is held out.
     Raises: as `agents.imitation.train`.
     """
-    source = Loader(sequences, loader)
-    device = next(policy.parameters()).device
-    dtype = compute_dtype(config.precision, device)
+    dtype = compute_dtype(config.precision, next(policy.parameters()).device)
     last: Losses | None = None
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     text = TextColumn("{task.description}")
-    with SummaryWriter(folder / "tensorboard") as writer, Progress(*columns, text, speed_estimate_period=600) as bar:
+    with closing(_Curves(folder)) as shown, Progress(*columns, text, speed_estimate_period=600) as bar:
         task = bar.add_task("", total=config.updates)
-        for metrics in train(policy, source, config, folder, {"loader": asdict(loader), **notes}):
-            _write(writer, metrics)
+        for metrics in train(policy, Loader(sequences, loader), config, folder, {"loader": asdict(loader), **notes}):
+            shown.add(metrics)
+            line = f"loss {metrics.losses.component:.4f} nats a component, {metrics.frames_per_second:.0f} frames/s"
+            bar.update(task, completed=metrics.update, description=line)
             if metrics.update % config.checkpoint_every == 0 or metrics.update == config.updates:
                 last = evaluate(policy, held_out, dtype)
-                _write_losses(writer, "held out", last, metrics.update)
-            known = f", held out {last.component:.4f}" if last else ""
-            loss = f"loss {metrics.losses.component:.4f}{known} nats, {metrics.frames_per_second:.0f} frames/s"
-            bar.update(task, completed=metrics.update, description=loss)
+                shown.add_held_out(metrics.update, last)
+                bar.print(f"{metrics.update} updates, kept: {line}; held out {last.component:.4f}")
+    curves(folder / "curve.png", read_curves(folder), f"{folder.name}: loss by update")
     return last or evaluate(policy, held_out, dtype)
 
 
@@ -57,12 +60,43 @@ def draw_held_out(sequences: Sequences, windows: int, length: int, batch: int = 
     return list(islice(Loader(sequences, config)(0), -(-windows // config.batch_size)))
 
 
-def _write(writer: Any, metrics: Metrics) -> None:
-    _write_losses(writer, "training", metrics.losses, metrics.update)
-    for name in ("learning_rate", "gradient_norm", "frames_per_second", "waited"):
-        writer.add_scalar(f"run/{name}", getattr(metrics, name), metrics.update)
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """A run's losses, nats a component, by what they were measured on: pairs of an update and a loss."""
+    events = EventAccumulator(str(folder / _CURVES), size_guidance={"scalars": 0})
+    events.Reload()
+    kinds = {kind: _tag("component", kind) for kind in ("training", "held out")}
+    return {
+        kind: [(event.step, event.value) for event in events.Scalars(tag)]
+        for kind, tag in kinds.items()
+        if tag in events.Tags()["scalars"]
+    }
 
 
-def _write_losses(writer: Any, kind: str, losses: Losses, update: int) -> None:
-    for name, value in asdict(losses).items():
-        writer.add_scalar(f"loss {name}/{kind}", value, update)
+class _Curves:
+    """A run's TensorBoard curves; one that goes on takes the place of what was lost with the run before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / _CURVES
+        self._writer: Any = None
+
+    def add(self, metrics: Metrics) -> None:
+        if self._writer is None:
+            self._writer = SummaryWriter(self._folder, purge_step=metrics.update)
+        self._add_losses("training", metrics.update, metrics.losses)
+        for name in ("learning_rate", "gradient_norm", "frames_per_second", "waited"):
+            self._writer.add_scalar(f"run/{name}", getattr(metrics, name), metrics.update)
+
+    def add_held_out(self, update: int, losses: Losses) -> None:
+        self._add_losses("held out", update, losses)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _add_losses(self, kind: str, update: int, losses: Losses) -> None:
+        for name, value in asdict(losses).items():
+            self._writer.add_scalar(_tag(name, kind), value, update)
+
+
+def _tag(name: str, kind: str) -> str:
+    return f"loss {name}/{kind}"
