@@ -300,7 +300,8 @@ def _cover(scratch: Scratch, lane: int, number: int, width: int, height: int) ->
     centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
     b0, b1 = spread_float(edges[LANES + lane]), spread_float(edges[4 * LANES + lane])
     b2, bw = spread_float(edges[7 * LANES + lane]), spread_float(edges[10 * LANES + lane])
-    numbers = spread_int(number)
+    # What is the same for all pixels is taken from their words beforehand, and rows are counted in floats.
+    numbers = spread_int(number - (_DEPTH_BIAS << (32 - _DEPTH_BITS)))
     top, bottom = np.int64(boxes[2 * LANES + lane]), np.int64(boxes[3 * LANES + lane])
     for x in range(np.int64(boxes[lane]), np.int64(boxes[LANES + lane]), LANES):
         px = to_floats(lane_index()) + (np.float32(x) + centre_x)
@@ -308,14 +309,15 @@ def _cover(scratch: Scratch, lane: int, number: int, width: int, height: int) ->
         e1 = px * edges[3 * LANES + lane] + edges[5 * LANES + lane]
         e2 = px * edges[6 * LANES + lane] + edges[8 * LANES + lane]
         ew = px * edges[9 * LANES + lane] + edges[11 * LANES + lane]
+        py = spread_float(np.float32(top) + centre_y)
         for y in range(top, bottom):
-            py = spread_float(np.float32(y) + centre_y)
             signs = bits(py * b0 + e0) | bits(py * b1 + e1) | bits(py * b2 + e2)
             inside = signs >= spread_int(0)  # no edge is negative
             depth = minimum(py * bw + ew, spread_float(_LARGEST))
-            word = (((bits(depth) - _DEPTH_BIAS) << (32 - _DEPTH_BITS)) & ~_ID) | numbers
+            word = ((bits(depth) << (32 - _DEPTH_BITS)) & ~_ID) + numbers
             seen = load(words, y * width + x)
             store(words, y * width + x, select(inside, unsigned_maximum(seen, word), seen))
+            py = py + 1.0
 
 
 @kernel
@@ -379,13 +381,13 @@ def _visible(
     u, v, light, surface = spread_float(0.0), spread_float(0.0), spread_float(0.0), spread_int(0)
     pending = np.int64(_ALL_LANES)
     while pending != 0:  # once for each triangle among the 16, mostly one or two
-        t = np.int64(scratch.words[place + trailing_zeros(pending)] & _ID)
+        t = np.int64(scratch.words[np.uint64(place + trailing_zeros(pending))] & _ID)
         here = equal(number, spread_int(t))
         pending &= ~mask_bits(here)
         u = select(here, _plane(planes, 0, stride, t, px, py), u)
         v = select(here, _plane(planes, 3, stride, t, px, py), v)
         light = select(here, _plane(planes, 6, stride, t, px, py), light)
-        surface = select(here, spread_int(scratch.material[t]), surface)
+        surface = select(here, spread_int(scratch.material[np.uint64(t)]), surface)
         if t == 0:
             light = select(here, maximum(magnitude(light), spread_float(_HORIZON)), light)
             depth = select(here, light, depth)
@@ -474,7 +476,9 @@ def _shadow_box(camera: Camera, width: int, height: int) -> tuple[int, int, int,
 @kernel
 def _plane(planes: NDArray[np.float32], row: int, stride: int, t: Whole, px: Floats, py: Real) -> Floats:
     """A plane's value at 16 pixels of a row."""
-    return px * planes[row * stride + t] + (planes[(row + 1) * stride + t] * py + planes[(row + 2) * stride + t])
+    # Unsigned, or numba adds to every load the steps that count negative indices from the end.
+    x, y, one = np.uint64(row * stride + t), np.uint64((row + 1) * stride + t), np.uint64((row + 2) * stride + t)
+    return px * planes[x] + (spread_float(py) * planes[y] + planes[one])
 
 
 @kernel
