@@ -1,0 +1,177 @@
+"""The reward model: a whole trajectory to one number, learnt from which of two trajectories is better.
+
+Each step's embedding goes through one network to three numbers; those of all steps, one behind another, go through a
+second to the reward. A trajectory shorter than 100 steps is padded with black frames. Embeddings come from the frozen
+agent, or, to see what its knowledge is worth, from a fixed random projection of the frames. Rewards are scaled to
+[0, 1] by the least and largest of the training trajectories.
+Source: paper, sections 3.4 and C.3.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.parameters import Affine
+from agents.transformer import linear
+from envs.errors import DataError, OptionError
+
+STEPS: Final = 100  # of a padded trajectory
+HIDDEN: Final = 256  # width of both networks' hidden layer
+SUMMARY: Final = 3  # numbers a step
+PROJECTION: Final = 512  # numbers that a random projection makes of a frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """How to train. The defaults are the paper's."""
+
+    epochs: int = 200  # 50 for the largest set
+    batch_size: int = 2048  # comparisons
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1  # L2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size) < 1 or self.learning_rate <= 0 or self.weight_decay < 0 or self.seed < 0:
+            raise OptionError(f"a reward model takes counts of 1 or more and a rate above 0, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Which of two trajectories is better, as indices into a list of trajectories."""
+
+    first: Tensor  # (N,) int64
+    second: Tensor  # (N,) int64
+    preference: Tensor  # (N,) float32: 1 the first is better, 0 the second, 0.5 neither
+
+    def __post_init__(self) -> None:
+        shapes = {tuple(t.shape) for t in (self.first, self.second, self.preference)}
+        if len(shapes) != 1 or self.first.dim() != 1:
+            raise DataError(f"comparisons need three lists of one length, got {sorted(shapes)}")
+        if not len(self.first):
+            raise DataError("there is no comparison; compare some trajectories first")
+        if ((self.preference < 0) | (self.preference > 1)).any() or not self.preference.isfinite().all():
+            raise DataError("a preference lies between 0, the second is better, and 1, the first is")
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.first)
+
+
+class RewardModel(nn.Module):
+    """Embeddings of 100 steps to a reward.
+
+    Args: width: of an embedding.
+    """
+
+    def __init__(self, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.width = width
+        self.step_hidden = Affine(HIDDEN, width, generator=generator)
+        self.step_out = Affine(SUMMARY, HIDDEN, generator=generator)
+        self.hidden = Affine(HIDDEN, STEPS * SUMMARY, generator=generator)
+        self.out = Affine(1, HIDDEN, generator=generator)
+        self.register_buffer("range", torch.tensor([0.0, 1.0]))  # of the raw rewards of the training trajectories
+
+    def raw(self, embeddings: Tensor) -> Tensor:
+        """(B, 100, width) to (B,), on no particular scale.
+
+        Raises: DataError: embeddings of another shape.
+        """
+        if embeddings.shape[1:] != (STEPS, self.width):
+            raise DataError(f"expected embeddings (B, {STEPS}, {self.width}), got {tuple(embeddings.shape)}")
+        steps = linear(F.gelu(linear(embeddings, self.step_hidden)), self.step_out)
+        return linear(F.gelu(linear(steps.flatten(1), self.hidden)), self.out).squeeze(1)
+
+    def score(self, embeddings: Tensor) -> Tensor:
+        """Rewards, (B, 100, width) to (B,) in [0, 1] for what lies in the range of the training trajectories."""
+        low, high = self.get_buffer("range")
+        return (self.raw(embeddings) - low) / (high - low)
+
+    @torch.no_grad()
+    def fit_range(self, embeddings: Tensor) -> None:
+        """Scale rewards by the least and the largest of these trajectories'.
+
+        Raises: DataError: all have the same reward.
+        """
+        rewards = self.raw(embeddings)
+        low, high = float(rewards.min()), float(rewards.max())
+        if not high > low:
+            raise DataError(f"all {len(rewards)} trajectories have reward {low}; the model has learnt nothing")
+        self.get_buffer("range").copy_(torch.tensor([low, high]))
+
+
+def bradley_terry_loss(first: Tensor, second: Tensor, preference: Tensor) -> Tensor:
+    """Cross-entropy between the preferences and the chance that each trajectory is preferred.
+
+    That chance is the logistic function of the difference of the rewards. Args: all (N,). Returns: mean, nats.
+    Source: Bradley and Terry, 1952; paper, equation 1.
+    """
+    return F.binary_cross_entropy_with_logits(first - second, preference)
+
+
+@torch.no_grad()
+def accuracy(rewards: Tensor, comparisons: Comparisons) -> float:
+    """The share of decided comparisons that rewards, (M,), decide the same way; a tie is half right.
+
+    Raises: DataError: no comparison is decided.
+    """
+    decided = comparisons.preference != 0.5
+    if not decided.any():
+        raise DataError("no comparison says which is better; accuracy needs one that does")
+    margin = (rewards[comparisons.first] - rewards[comparisons.second])[decided]
+    wanted = torch.where(comparisons.preference[decided] > 0.5, 1.0, -1.0)
+    return float(((margin * wanted > 0).float() + 0.5 * (margin == 0).float()).mean())
+
+
+def train_reward_model(
+    model: RewardModel, embeddings: Tensor, comparisons: Comparisons, config: RewardConfig
+) -> Generator[float, None, None]:
+    """Train in place on comparisons of trajectories, then fit the range to all of them.
+
+    Args: embeddings: (M, 100, width), of the trajectories that comparisons count.
+    Yields: the loss of every epoch, nats a comparison.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    for _ in range(config.epochs):
+        order = torch.randperm(len(comparisons), generator=generator)
+        yield _train_epoch(model, optimizer, embeddings, comparisons, order, config.batch_size)
+    model.fit_range(embeddings)
+
+
+def random_projection(pixels: int, generator: torch.Generator) -> Tensor:
+    """The fixed map of flattened frames in [0, 1] that stands in for the agent: (512, pixels)."""
+    return torch.randn(PROJECTION, pixels, generator=generator) / pixels**0.5
+
+
+def _train_epoch(
+    model: RewardModel,
+    optimizer: torch.optim.Optimizer,
+    embeddings: Tensor,
+    comparisons: Comparisons,
+    order: Tensor,
+    batch_size: int,
+) -> float:
+    """Learn from every comparison once, in an order, and return the mean loss."""
+    total = 0.0
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
+        there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
+        first, second = model.raw(embeddings[there])[places]
+        loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        total += float(loss) * len(chosen)
+    return total / len(order)
+
+
+def _distinct(indices: Tensor) -> tuple[Tensor, Tensor]:
+    """The different indices, and where among them each lies."""
+    return cast("Any", indices).unique(return_inverse=True)
