@@ -57,7 +57,7 @@ class LoaderConfig:
 
 
 class Loader:
-    """Batches of windows in which every step of every sequence is about equally likely.
+    """Batches of windows in which every step of every sequence comes up, those near an end up to twice as often.
 
     Call it with the number of an update to get the batches from there on, without end.
     Raises: DataError: there is no sequence, or one is shorter than a window.

@@ -211,12 +211,14 @@ def train(
     source: Source,
     config: ImitationConfig,
     folder: Path,
+    identity: Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Generator[Metrics, None, None]:
     """Train a policy in place, on its device; go on where the run in `folder` stopped, if there is one.
 
     Args: source: the same batches for the same update every time. folder: where the checkpoints go; the policy is
-      `policy.safetensors`. notes: kept in the settings there.
+      `policy.safetensors`. identity: what else makes it this run and no other, such as its data. notes: kept
+      in the settings there as well.
     Yields: metrics, an update each, after the update and any checkpoint it makes.
     Raises: DataError: the batches ended, or are not of the configured size. DivergedError: a loss or gradient is not
       finite. CheckpointError: a checkpoint cannot be read or written, or the folder holds a run of other settings.
@@ -228,7 +230,7 @@ def train(
     free = {
         name: fixed.pop(name) for name in ("updates", "processors", "checkpoint_every")
     }  # may differ when a run goes on
-    run = Run(folder, policy, optimizer, fixed, {**free, **(notes or {})})
+    run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, {**free, **(notes or {})})
     done = run.resume()
     batches = iter(source(done) if done < config.updates else ())
     with closing(make_replicas(policy, config)) as replicas:

@@ -39,6 +39,8 @@ class Replicas:
         """
         if self._pool is None:
             return [work(self._policies[0], part) for part in parts]
+        for policy in self._policies[1:]:
+            policy.zero_grad()  # of what an error left behind
         numbered = list(enumerate(parts))
         count = len(self._policies)
 

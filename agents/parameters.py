@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from envs.errors import OptionError
+
 Precision = Literal["auto", "bfloat16", "float32"]
 
 
@@ -55,9 +57,15 @@ def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def compute_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA when there, else the CPU."""
+    """The device of a name; "auto" is CUDA when there, else the CPU.
+
+    Raises: OptionError: there is no such device here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    present = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+    if name not in (*present, "cuda" if len(present) > 1 else "cpu"):
+        raise OptionError(f"there is no device {name!r} here; there are auto, {', '.join(present)}")
     return torch.device(name)
 
 

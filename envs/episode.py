@@ -37,7 +37,8 @@ class Episode:
         if not steps or self.actions.shape != (steps, len(COMPONENTS)) or self.positions.shape != (steps + 1, 3):
             shapes = f"actions {self.actions.shape} and positions {self.positions.shape}"
             raise DataError(f"an episode of T steps has actions (T, 16) and positions (T + 1, 3), got {shapes}")
-        if (self.jumppad in JUMPPADS) != (self.ending == Ending.TERMINATED):
+        arrived = self.ending == Ending.TERMINATED
+        if self.jumppad not in (JUMPPADS if arrived else (None,)):
             raise DataError(f"an episode ends on a pad or otherwise, got {self.jumppad!r} and {self.ending.value}")
 
     def __len__(self) -> int:

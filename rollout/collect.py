@@ -86,7 +86,7 @@ def collect(envs: VectorEnv[Any, Any, Any], agent: Agent, episodes: int, *, seed
             if record is None:
                 records[k] = _begin(infos, k)
                 continue
-            record.actions.append(actions[k])
+            record.actions.append(actions[k].copy())
             record.positions.append(infos["position"][k].astype(np.float32))
             if ended[k]:
                 records[k] = None

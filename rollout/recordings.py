@@ -5,16 +5,16 @@ recording may be larger than memory; a minute takes 30 MB.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from envs.backend import SIDE
 from envs.errors import ActionError, DataError
-from envs.gamepad import COMPONENTS, check
+from envs.gamepad import check
 
 Frames = NDArray[np.uint8]
 
@@ -30,13 +30,9 @@ class RecordedSequences:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
         self._actions = [_load_actions(path) for path in paths]
+        self._frames = [_open_frames(path, len(actions)) for path, actions in zip(paths, self._actions, strict=True)]
         self._lengths = np.array([len(actions) for actions in self._actions], np.int64)
-        for path, actions in zip(paths, self._actions, strict=True):
-            shape, expected = _open_frames(path).shape, (len(actions), SIDE, SIDE, 3)
-            if shape != expected:
-                raise DataError(f"{path} holds frames {shape}, and its actions need {expected}; import it anew")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -44,9 +40,15 @@ class RecordedSequences:
         return self._lengths
 
     def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
-        """Steps [start, start + length) of a recording."""
+        """Steps [start, start + length) of a recording.
+
+        Raises: DataError: they are not all in it.
+        """
+        if start < 0 or length < 1 or start + length > self._lengths[index]:
+            steps = self._lengths[index]
+            raise DataError(f"steps {start} to {start + length} are not all in a recording of {steps} steps")
         part = slice(start, start + length)
-        return np.array(_open_frames(self._paths[index])[part]), self._actions[index][part]
+        return np.array(self._frames[index][part]), self._actions[index][part]
 
 
 def write_recording(folder: Path, name: str, frames: Frames, actions: NDArray[np.uint8]) -> None:
@@ -75,20 +77,30 @@ def has_recording(folder: Path, name: str) -> bool:
     return (folder / f"{name}{_FRAMES}").exists()
 
 
-@lru_cache(maxsize=256)  # each holds a file open
-def _open_frames(path: Path) -> Frames:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is damaged or cut short ({error}); import it anew") from error
+def _open_frames(path: Path, steps: int) -> Frames:
+    """Frames, read from the file where they are used."""
+    frames = _load(path, "r")
+    expected = (steps, SIDE, SIDE, 3)
+    if frames.shape != expected or frames.dtype != np.uint8:
+        raise DataError(f"{path} holds {frames.shape} {frames.dtype}, and its actions need {expected}; import it anew")
+    return frames
 
 
 def _load_actions(path: Path) -> NDArray[np.uint8]:
     beside = path.with_name(path.name.removesuffix(_FRAMES) + _ACTIONS)
+    actions = _load(beside, None)
     try:
-        actions = np.load(beside, allow_pickle=False)
         return check(actions, len(actions))
-    except (OSError, ValueError, EOFError, TypeError, ActionError) as error:
-        raise DataError(
-            f"{beside} needs {len(COMPONENTS)} bucket indices a step and cannot be read ({error}); import it anew"
-        ) from error
+    except (TypeError, ActionError) as error:
+        raise DataError(f"{beside} does not hold actions ({error}); import it anew") from error
+
+
+def _load(path: Path, mode: Literal["r"] | None) -> NDArray[Any]:
+    try:
+        array: Any = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except Exception as error:  # a damaged header makes NumPy raise almost anything
+        raise DataError(f"{path} is missing, damaged or cut short ({error}); import it anew") from error
+    if isinstance(array, NpzFile):
+        array.close()
+        raise DataError(f"{path} is an archive and not an array; import it anew")
+    return array

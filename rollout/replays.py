@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.backend import JUMPPADS, SIDE
-from envs.errors import DataError
+from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
 from envs.standin.replay import Replay, ReplayReader, stage_of
 from envs.standin.simulation import Brush, make_brush
@@ -48,6 +48,8 @@ class ReplaySequences:
         Raises: ReplayError: they lie outside, or the replay was recorded in another world.
         """
         span = self._spans[index]
+        if start < 0 or start + length > span.length:
+            raise ReplayError(f"steps {start} to {start + length} are not all in a sequence of {span.length} steps")
         reader = ReplayReader(span.replay, self._brush(span.replay.dressing), trusted=index in self._trusted)
         window = reader.window(span.start + start, length)
         self._trusted.add(index)

@@ -26,6 +26,7 @@ def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed:
       stage's character, recorded where there is too little. out: folder of the run; one that was stopped goes on.
     Returns: the policy's file.
     """
+    where = compute_device(device)
     scratch = base == FROM_SCRATCH
     policy = Policy(config_of(size), torch.Generator().manual_seed(seed)) if scratch else named_policy(base)
     record(data, stage.hours, seed=1, character=stage.character)
@@ -35,13 +36,14 @@ def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed:
     context = policy.config.context
     config = stage.scratch if scratch else stage.training
     loss = run_training(
-        policy.to(compute_device(device)),
+        policy.to(where),
         ReplaySequences(learnt),
         draw_held_out(ReplaySequences(held), stage.held_out_windows, context),
         loader(config, stage.augment, context, seed),
         config,
         out,
-        {"stage": "finetune", "base": base, "settings": asdict(stage), "trajectories": len(learnt)},
+        {"stage": "finetune", "base": base},
+        {"settings": asdict(stage), "data": str(data), "trajectories": len(learnt)},
     )
     path = out / "policy.safetensors"
     Console().print(f"{path}: held-out loss {loss.component:.4f} nats a component")

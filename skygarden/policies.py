@@ -21,7 +21,8 @@ def policy_path(name: str) -> Path:
     for path in (_FOLDER / f"{name}.safetensors", given, given / "policy.safetensors"):
         if path.is_file():
             return path
-    raise OptionError(f"there is no policy {name!r}: give {', '.join(boxed())}, a .safetensors file or a run's folder")
+    known = ", ".join([*boxed(), "a .safetensors file or a run's folder"])
+    raise OptionError(f"there is no policy {name!r}: give {known}")
 
 
 def boxed() -> list[str]:
@@ -40,7 +41,9 @@ def named_policy(name: str) -> Policy:
 def export(name: str, path: Path) -> None:
     """Write a policy for others to use: its weights in 16 bit and how it came about, in half the space.
 
-    Raises: as `named_policy`; CheckpointError: the file cannot be written.
+    Raises: as `named_policy`; OptionError: it is a folder. CheckpointError: the file cannot be written.
     """
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder; give the name of a file to write, such as policy.safetensors")
     policy, settings = load_policy(policy_path(name))
     save_policy(policy, path, settings, torch.bfloat16)

@@ -27,11 +27,12 @@ def pretrain(stage: Pretrain, size: str, data: Path, out: Path, seed: int, devic
     Returns: the policy's file.
     """
     console = Console()
+    where = compute_device(device)
     paths, sequences = _open(data, stage.hours)
     held = max(1, round(stage.held_out * len(paths)))
     if held >= len(paths):
         raise DataError(f"{data} holds {len(paths)} files of play: too few to hold one out; add more")
-    policy = Policy(config_of(size), torch.Generator().manual_seed(seed)).to(compute_device(device))
+    policy = Policy(config_of(size), torch.Generator().manual_seed(seed)).to(where)
     context = policy.config.context
     held_out = draw_held_out(sequences(paths[:held]), stage.held_out_windows, context)
     loss = run_training(
@@ -41,7 +42,8 @@ def pretrain(stage: Pretrain, size: str, data: Path, out: Path, seed: int, devic
         loader(stage.training, stage.augment, context, seed),
         stage.training,
         out,
-        {"stage": "pretrain", "settings": asdict(stage), "files": len(paths) - held},
+        {"stage": "pretrain"},
+        {"settings": asdict(stage), "data": str(data), "files": len(paths) - held},
     )
     path = out / "policy.safetensors"
     console.print(f"{path}: held-out loss {loss.component:.4f} nats a component")

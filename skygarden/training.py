@@ -15,6 +15,7 @@ from agents.data import Loader, LoaderConfig, Sequences
 from agents.imitation import Batch, ImitationConfig, Losses, Metrics, evaluate, train
 from agents.parameters import compute_dtype
 from agents.policy import Policy
+from envs.errors import DataError
 from skygarden.pictures import curves
 
 HELD_OUT_SEED = 1_000_003  # the windows on which every run is measured
@@ -28,11 +29,13 @@ def run_training(
     loader: LoaderConfig,
     config: ImitationConfig,
     folder: Path,
-    notes: dict[str, Any],
+    identity: dict[str, Any],
+    notes: dict[str, Any] | None = None,
 ) -> Losses:
     """Train a policy in place, or go on where the run in `folder` stopped, and show how it goes.
 
-    Args: held_out: batches to measure the loss on at every checkpoint. notes: kept with the checkpoints.
+    Args: held_out: batches to measure the loss on at every checkpoint. identity: what else makes it this run and no
+      other. notes: kept with the checkpoints.
     Returns: the last loss on what is held out.
     Raises: as `agents.imitation.train`.
     """
@@ -42,7 +45,13 @@ def run_training(
     text = TextColumn("{task.description}")
     with closing(_Curves(folder)) as shown, Progress(*columns, text, speed_estimate_period=600) as bar:
         task = bar.add_task("", total=config.updates)
-        for metrics in train(policy, Loader(sequences, loader), config, folder, {"loader": asdict(loader), **notes}):
+        identity = {
+            **identity,
+            "window": loader.length,
+            "seed": loader.seed,
+            "augment": asdict(loader.augment) if loader.augment else None,
+        }
+        for metrics in train(policy, Loader(sequences, loader), config, folder, identity, notes):
             shown.add(metrics)
             line = f"loss {metrics.losses.component:.4f} nats a component, {metrics.frames_per_second:.0f} frames/s"
             bar.update(task, completed=metrics.update, description=line)
@@ -50,18 +59,27 @@ def run_training(
                 last = evaluate(policy, held_out, dtype)
                 shown.add_held_out(metrics.update, last)
                 bar.print(f"{metrics.update} updates, kept: {line}; held out {last.component:.4f}")
-    curves(folder / "curve.png", read_curves(folder), f"{folder.name}: loss by update")
+    if series := read_curves(folder):
+        curves(folder / "curve.png", series, f"{folder.name}: loss by update")
     return last or evaluate(policy, held_out, dtype)
 
 
 def draw_held_out(sequences: Sequences, windows: int, length: int, batch: int = 16) -> list[Batch]:
-    """Windows to measure a loss on, the same every time, without augmentation."""
+    """Windows to measure a loss on, the same every time, without augmentation.
+
+    Raises: DataError: nothing is done in any of them.
+    """
     config = LoaderConfig(batch_size=min(batch, windows), length=length, augment=None, seed=HELD_OUT_SEED)
-    return list(islice(Loader(sequences, config)(0), -(-windows // config.batch_size)))
+    batches = list(islice(Loader(sequences, config)(0), -(-windows // config.batch_size)))
+    if not any(batch.counted.any() for batch in batches):
+        raise DataError(f"in {windows} windows of what is held out nobody presses anything; give other play")
+    return batches
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """A run's losses, nats a component, by what they were measured on: pairs of an update and a loss."""
+    if not (folder / _CURVES).is_dir():
+        return {}
     events = EventAccumulator(str(folder / _CURVES), size_guidance={"scalars": 0})
     events.Reload()
     kinds = {kind: _tag("component", kind) for kind in ("training", "held out")}

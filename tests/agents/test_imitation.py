@@ -194,11 +194,11 @@ def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_the_one
 
 
 def test_only_the_last_checkpoint_is_kept_and_it_says_how_it_came_about(tiny, frames, tmp_path):
-    list(train(new_policy(tiny), source_of(frames), settings(), tmp_path, {"data": "made up"}))
+    list(train(new_policy(tiny), source_of(frames), settings(), tmp_path, {"stage": "test"}, {"data": "made up"}))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["policy.safetensors", "training-00000005.safetensors"]
     _, header = load_policy(tmp_path / "policy.safetensors")
     assert (header["done"], header["updates"], header["data"]) == (5, 5, "made up")
-    assert header["training"]["learning_rate"] == 1e-3
+    assert (header["training"]["learning_rate"], header["training"]["stage"]) == (1e-3, "test")
 
 
 def test_a_folder_with_another_run_is_refused_and_a_longer_run_goes_on(tiny, frames, tmp_path):
@@ -207,6 +207,12 @@ def test_a_folder_with_another_run_is_refused_and_a_longer_run_goes_on(tiny, fra
         next(train(new_policy(tiny), source_of(frames), settings(learning_rate=1.0, weight_decay=0.5), tmp_path))
     rest = list(train(new_policy(tiny), source_of(frames), settings(updates=4), tmp_path))
     assert [m.update for m in rest] == [3, 4]
+
+
+def test_a_folder_with_a_run_of_another_identity_is_refused(tiny, frames, tmp_path):
+    list(train(new_policy(tiny), source_of(frames), settings(), tmp_path, {"stage": "pretrain", "seed": 0}))
+    with pytest.raises(CheckpointError, match="differs in seed, stage; use another folder"):
+        next(train(new_policy(tiny), source_of(frames), settings(), tmp_path, {"stage": "finetune", "seed": 1}))
 
 
 def test_a_loss_that_is_not_a_number_stops_training_and_the_last_good_checkpoint_stays(tiny, frames, tmp_path):
