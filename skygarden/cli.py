@@ -97,23 +97,24 @@ class ImportBleedingEdge:
 class Pretrain:
     """Train a base policy on gameplay; a run that was stopped goes on."""
 
+    policy: str = "scratch"  # to start from: a name, a file or a run's folder; "scratch" for random weights
     preset: PresetName = "laptop"
     data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
     out: Path = Path("runs/base")  # folder of the run
-    updates: int | None = None  # default: the preset's
+    updates: int | None = None  # default: the preset's, as the next
+    learning_rate: float | None = None
     seed: int = 0
     device: str = "auto"
 
     def run(self) -> None:
         """Do it."""
-        from skygarden.presets import PRESETS
+        from skygarden.presets import PRESETS, changed
         from skygarden.pretrain import pretrain
 
         preset = PRESETS[self.preset]
-        stage = preset.pretrain
-        if self.updates is not None:
-            stage = replace(stage, training=replace(stage.training, updates=self.updates))
-        pretrain(stage, preset.size, self.data, self.out, self.seed, self.device)
+        training = changed(preset.pretrain.training, self.updates, self.learning_rate)
+        stage = replace(preset.pretrain, training=training)
+        pretrain(stage, self.policy, preset.size, self.data, self.out, self.seed, self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,20 +125,20 @@ class Finetune:
     preset: PresetName = "laptop"
     data: Path = Path("data/ninja")  # folder of gameplay; hours that the preset asks for and are missing are recorded
     out: Path = Path("runs/sft")  # folder of the run
-    updates: int | None = None  # default: the preset's
+    updates: int | None = None  # default: the preset's, as the next
+    learning_rate: float | None = None
     seed: int = 0
     device: str = "auto"
 
     def run(self) -> None:
         """Do it."""
         from skygarden.finetune import finetune
-        from skygarden.presets import PRESETS
+        from skygarden.presets import PRESETS, changed
 
         preset = PRESETS[self.preset]
         stage = preset.finetune
-        if self.updates is not None:
-            training, scratch = (replace(config, updates=self.updates) for config in (stage.training, stage.scratch))
-            stage = replace(stage, training=training, scratch=scratch)
+        training, scratch = (changed(c, self.updates, self.learning_rate) for c in (stage.training, stage.scratch))
+        stage = replace(stage, training=training, scratch=scratch)
         finetune(stage, self.policy, preset.size, self.data, self.out, self.seed, self.device)
 
 

@@ -4,19 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from agents.parameters import compute_device
-from agents.policy import Policy, config_of
 from envs.standin.gameplay import list_replays
 from rollout.replays import ReplaySequences, Span, curate, load_replays
 from skygarden.gameplay import record
-from skygarden.policies import named_policy
+from skygarden.policies import SCRATCH, starting_policy
 from skygarden.presets import Finetune, loader
 from skygarden.training import draw_held_out, run_training
-
-FROM_SCRATCH = "scratch"
 
 
 def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed: int, device: str) -> Path:
@@ -27,14 +23,13 @@ def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed:
     Returns: the policy's file.
     """
     where = compute_device(device)
-    scratch = base == FROM_SCRATCH
-    policy = Policy(config_of(size), torch.Generator().manual_seed(seed)) if scratch else named_policy(base)
+    policy = starting_policy(base, size, seed)
     record(data, stage.hours, seed=1, character=stage.character)
     learnt, held = _split(
         curate(load_replays(list_replays(data)), stage.character, stage.held_out_per_pad + stage.per_pad), stage
     )
     context = policy.config.context
-    config = stage.scratch if scratch else stage.training
+    config = stage.scratch if base == SCRATCH else stage.training
     loss = run_training(
         policy.to(where),
         ReplaySequences(learnt),

@@ -6,9 +6,10 @@ from typing import Final
 import torch
 
 from agents.checkpoint import load_policy, save_policy
-from agents.policy import Policy
+from agents.policy import Policy, config_of
 from envs.errors import OptionError
 
+SCRATCH: Final = "scratch"
 _FOLDER: Final = Path(__file__).parent / "models"
 
 
@@ -36,6 +37,14 @@ def named_policy(name: str) -> Policy:
     Raises: OptionError: there is none of this name. CheckpointError: it cannot be read.
     """
     return load_policy(policy_path(name))[0]
+
+
+def starting_policy(name: str, size: str, seed: int) -> Policy:
+    """The policy of a name, or with the name "scratch" one of a size with random weights.
+
+    Raises: as `named_policy`; OptionError: there is no such size.
+    """
+    return Policy(config_of(size), torch.Generator().manual_seed(seed)) if name == SCRATCH else named_policy(name)
 
 
 def export(name: str, path: Path) -> None:

@@ -46,6 +46,12 @@ class Preset:
     finetune: Finetune
 
 
+def changed(training: ImitationConfig, updates: int | None, learning_rate: float | None) -> ImitationConfig:
+    """Settings with another number of updates or learning rate, where one is given."""
+    given = {"updates": updates, "learning_rate": learning_rate}
+    return replace(training, **{name: value for name, value in given.items() if value is not None})
+
+
 def loader(training: ImitationConfig, augment: AugmentConfig | None, context: int, seed: int) -> LoaderConfig:
     """How the batches of a stage are drawn."""
     return LoaderConfig(batch_size=training.batch_size, length=context, augment=augment, seed=seed)

@@ -30,6 +30,7 @@ from envs.standin.simulation import (
     advance_body,
     make_brush,
     make_stage,
+    new_turn,
     put_body,
 )
 
@@ -193,7 +194,7 @@ class ReplayReader:
         count = len(trail)
         frames = np.empty((count, SIDE, SIDE, 3), np.uint8)
         cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
-        advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), 0, count, frames)
+        advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), new_turn(), count, frames)
         return frames
 
     def _state(self, step: int) -> NDArray[np.void]:

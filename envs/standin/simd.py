@@ -403,3 +403,16 @@ def store_rgb(typingctx: object, image: types.Type, index: types.Type, packed: t
         return context.get_dummy_value()
 
     return types.void(image, types.intp, packed), codegen
+
+
+@intrinsic
+def take(typingctx: object, counter: types.Type, amount: types.Type) -> _Typed:
+    """Add to counter[0], an int64, and return what it was, with no other thread in between."""
+    if not isinstance(counter, types.Array) or counter.dtype != types.int64 or not isinstance(amount, types.Integer):
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        data = context.make_array(counter)(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, args[1], "monotonic")
+
+    return types.int64(counter, types.int64), codegen

@@ -1,10 +1,10 @@
 """A number of players, each alone in a copy of the same world: moved, posed and drawn by one kernel.
 
 The single environment is a simulation of one and the batched one a simulation of many, so the same seeds and actions
-give the same frames in either. Threads take the players in small parts; no result depends on who took which.
+give the same frames in either. Threads take the players in small parts, inside one call each: to hand the world to a
+kernel takes as long as half a frame. No result depends on who took which.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -20,9 +20,9 @@ from envs.standin.jit import entry, kernel
 from envs.standin.physics import BODY, PLACES, Body, Places, advance, place
 from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scratch
 from envs.standin.scene import World, build_world
-from envs.standin.simd import LANES
+from envs.standin.simd import LANES, take
 
-_PART: Final = 8  # players, at most, that one of several threads takes at a time
+_PART: Final = 4  # players, at most, that one of several threads takes at a time
 
 
 class Stage(NamedTuple):
@@ -74,9 +74,8 @@ class Simulation:
         self.bodies = np.zeros(count, BODY)
         self.characters = np.zeros(count, np.int64)
         self.skins = np.zeros(count, np.int64)
-        part = count if threads == 1 else max(1, min(_PART, count // (2 * threads)))
-        self._parts = [(k, min(k + part, count)) for k in range(0, count, part)]
-        self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in range(min(threads, len(self._parts)))]
+        self._part = count if threads == 1 else max(1, min(_PART, count // (2 * threads)))
+        self._brushes = [make_brush(self.stage, SIDE, SIDE) for _ in range(min(threads, -(-count // self._part)))]
         self._pool = ThreadPoolExecutor(len(self._brushes) - 1) if len(self._brushes) > 1 else None
 
     def put(self, index: int, spawn: int, character: int, skin: int, appear: bool) -> None:
@@ -91,25 +90,17 @@ class Simulation:
 
         Args: actions: (count, 16) uint8, checked. frames: (count, 128, 128, 3) uint8, written.
         """
-        parts = iter(self._parts)  # whoever is free takes the next
+        cast, turn = (self.bodies, self.characters, self.skins), new_turn()
+
+        def run(brush: Brush) -> None:
+            advance_and_draw(self.stage, brush, cast, actions, moving, turn, self._part, frames)
+
         jobs: list[Future[None]] = []
         if self._pool is not None:
-            jobs = [self._pool.submit(self._run, b, parts, actions, moving, frames) for b in self._brushes[1:]]
-        self._run(self._brushes[0], parts, actions, moving, frames)
+            jobs = [self._pool.submit(run, brush) for brush in self._brushes[1:]]
+        run(self._brushes[0])
         for job in jobs:
             job.result()
-
-    def _run(
-        self,
-        brush: Brush,
-        parts: Iterator[tuple[int, int]],
-        actions: NDArray[np.uint8],
-        moving: NDArray[np.bool_],
-        frames: NDArray[np.uint8],
-    ) -> None:
-        cast = (self.bodies, self.characters, self.skins)
-        for low, high in parts:
-            advance_and_draw(self.stage, brush, cast, actions, moving, low, high, frames)
 
     def picture(self, index: int, width: int, height: int) -> NDArray[np.uint8]:
         """A frame of any size of one player's view, (height, width, 3) uint8."""
@@ -122,6 +113,11 @@ class Simulation:
             self._pool.shutdown()
 
 
+def new_turn() -> NDArray[np.int64]:
+    """How many players `advance_and_draw` has taken: none yet."""
+    return np.zeros(1, np.int64)
+
+
 def picture_of(
     stage: Stage, body: NDArray[np.void], character: int, skin: int, width: int, height: int
 ) -> NDArray[np.uint8]:
@@ -130,7 +126,7 @@ def picture_of(
     cast = (body, np.array([character]), np.array([skin]))
     still = np.zeros(1, np.bool_)
     brush = make_brush(stage, width, height)
-    advance_and_draw(stage, brush, cast, np.zeros((1, 16), np.uint8), still, 0, 1, frames)
+    advance_and_draw(stage, brush, cast, np.zeros((1, 16), np.uint8), still, new_turn(), 1, frames)
     left = (padded(width) - width) // 2
     return frames[0, :, left : left + width]
 
@@ -149,24 +145,30 @@ def advance_and_draw(
     cast: tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]],
     actions: NDArray[np.uint8],
     moving: NDArray[np.bool_],
-    low: int,
-    high: int,
+    turn: NDArray[np.int64],
+    part: int,
     frames: NDArray[np.uint8],
 ) -> None:
-    """Move and draw players low to high - 1 of a cast of (bodies, characters, skins)."""
+    """Move and draw a cast of (bodies, characters, skins), `part` players at a time.
+
+    Threads that call it with the same `turn`, the number of players that are taken, share them out.
+    """
     bodies, characters, skins = cast
     height, width = frames.shape[1], frames.shape[2]
     image = frames.reshape(-1)
     camera = brush.camera[0]
-    for k in range(low, high):
-        body = bodies[k]
-        if moving[k]:
-            _step(stage, body, actions[k])
-        follow(body, stage.ground, camera)
-        camera.focal *= np.float32(brush.zoom)
-        size = pose(body, characters[k], skins[k], stage.wardrobe, stage.sun, brush.figure)
-        start = k * width * height * 3
-        draw(stage.triangles, brush.figure, size, camera, stage.look, brush.scratch, width, height, image, start)
+    low = take(turn, part)
+    while low < frames.shape[0]:
+        for k in range(low, min(low + part, frames.shape[0])):
+            body = bodies[k]
+            if moving[k]:
+                _step(stage, body, actions[k])
+            follow(body, stage.ground, camera)
+            camera.focal *= np.float32(brush.zoom)
+            size = pose(body, characters[k], skins[k], stage.wardrobe, stage.sun, brush.figure)
+            start = k * width * height * 3
+            draw(stage.triangles, brush.figure, size, camera, stage.look, brush.scratch, width, height, image, start)
+        low = take(turn, part)
 
 
 @entry

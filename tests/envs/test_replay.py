@@ -10,7 +10,7 @@ from envs.backend import SIDE
 from envs.errors import OptionError, ReplayError
 from envs.standin.gameplay import MATCH_STEPS, list_replays, match_path, record_gameplay, record_match
 from envs.standin.replay import KEY_EVERY, Recorder, Replay, ReplayReader
-from envs.standin.simulation import advance_and_draw, make_brush
+from envs.standin.simulation import advance_and_draw, make_brush, new_turn
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def live_frames(match: Replay, steps: int) -> np.ndarray:
         if step in lives:
             recorder.begin(lives[step])
         still, nothing = np.zeros(1, np.bool_), np.zeros((1, 16), np.uint8)
-        advance_and_draw(recorder.stage, brush, cast, nothing, still, 0, 1, frames[step : step + 1])
+        advance_and_draw(recorder.stage, brush, cast, nothing, still, new_turn(), 1, frames[step : step + 1])
         recorder.step(match.actions[step])
     return frames
 
