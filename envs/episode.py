@@ -19,24 +19,33 @@ class Ending(Enum):
     INTERRUPTED = "interrupted"  # the game was lost on the way: nothing follows from it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """What was done from a start to an ending. In the stand-in its frames follow from it.
+    """What was done from a start to an ending. In the stand-in its frames follow from the seed and the actions.
 
     Raises: DataError: the parts do not fit together.
     """
 
+    seed: int  # of the reset
     start: Start
     actions: NDArray[np.uint8]  # (T, 16)
+    log_probs: NDArray[np.float32]  # (T,) nats, of the actions when they were taken
+    features: NDArray[np.float16]  # (T or the time limit, width), what the agent's head read; width 0 without one
     positions: NDArray[np.float32]  # (T + 1, 3) metres, for evaluation only
     ending: Ending
     jumppad: str | None  # the pad that was reached, one of JUMPPADS
 
     def __post_init__(self) -> None:
         steps = len(self.actions)
-        if not steps or self.actions.shape != (steps, len(COMPONENTS)) or self.positions.shape != (steps + 1, 3):
-            shapes = f"actions {self.actions.shape} and positions {self.positions.shape}"
-            raise DataError(f"an episode of T steps has actions (T, 16) and positions (T + 1, 3), got {shapes}")
+        fits = {
+            "actions": steps > 0 and self.actions.shape == (steps, len(COMPONENTS)),
+            "log_probs": self.log_probs.shape == (steps,),
+            "features": self.features.ndim == 2 and len(self.features) >= steps,
+            "positions": self.positions.shape == (steps + 1, 3),
+        }
+        if not all(fits.values()):
+            wrong = ", ".join(f"{part} {getattr(self, part).shape}" for part, fit in fits.items() if not fit)
+            raise DataError(f"these parts do not make an episode of {steps} steps: {wrong}")
         arrived = self.ending == Ending.TERMINATED
         if self.jumppad not in (JUMPPADS if arrived else (None,)):
             raise DataError(f"an episode ends on a pad or otherwise, got {self.jumppad!r} and {self.ending.value}")

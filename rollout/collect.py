@@ -1,30 +1,35 @@
-"""Episodes of an agent in a batched environment, in this process."""
+"""Episodes of an agent in a batched environment, in this process.
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+Environments play in rounds: all begin at once, each from a seed of its own, and the round is over when the last has
+ended. So an episode follows from its seed, none is counted for being short, and the padding that the reward model
+wants, black frames up to the time limit, is the end of the same round.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from agents.inference import Decision
 from envs.backend import Start
 from envs.episode import Ending, Episode
 from envs.errors import OptionError
 from envs.gamepad import SIZES
-
-Flags = NDArray[np.bool_]
+from envs.task import MAX_STEPS
 
 
 class Agent(Protocol):
     """Something that plays in B environments at once, each with a past of its own."""
 
-    def reset(self, mask: Flags) -> None:
+    def reset(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the environments in the mask, (B,)."""
         ...
 
-    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The next actions, (B, 16) uint8, for frames (B, 128, 128, 3) uint8."""
+    def act(self, frames: NDArray[np.uint8]) -> Decision:
+        """The next actions for frames (B, 128, 128, 3) uint8."""
         ...
 
 
@@ -34,67 +39,82 @@ class RandomAgent:
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
 
-    def reset(self, mask: Flags) -> None:
+    def reset(self, mask: NDArray[np.bool_]) -> None:
         """Nothing to forget."""
 
-    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Uniform actions, (B, 16) uint8."""
-        return self._rng.integers(0, SIZES, (len(frames), len(SIZES)), np.uint8)
+    def act(self, frames: NDArray[np.uint8]) -> Decision:
+        """Uniform actions; it has no features."""
+        count = len(frames)
+        actions = self._rng.integers(0, SIZES, (count, len(SIZES)), np.uint8)
+        return Decision(actions, np.full(count, -np.log(SIZES).sum(), np.float32), torch.empty(count, 0))
 
 
-@dataclass(slots=True)
-class _Record:
-    """An episode that is being played."""
+def collect(
+    envs: VectorEnv[Any, Any, Any], agent: Agent, seeds: Sequence[int], *, padded: bool = False
+) -> Iterator[Episode]:
+    """Let an agent play an episode from each seed.
 
-    start: Start
-    positions: list[NDArray[np.float32]]
-    actions: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
-
-    def end(self, jumppad: str | None) -> Episode:
-        ending = Ending.TRUNCATED if jumppad is None else Ending.TERMINATED
-        return Episode(self.start, np.array(self.actions), np.array(self.positions), ending, jumppad)
-
-
-def collect(envs: VectorEnv[Any, Any, Any], agent: Agent, episodes: int, *, seed: int) -> Iterator[Episode]:
-    """Let an agent play a number of episodes.
-
-    Each environment plays its share to the end, so that short episodes, the successful ones, are not counted more
-    often than long ones, as they would be if the first to end were taken.
-
-    Args: envs: batched environments that begin anew with the next step. seed: of the first one's starts; the others
-      follow by one.
-    Yields: the episodes, as they end.
-    Raises: OptionError: fewer than one episode, or environments that begin anew in another way.
+    Args: envs: batched environments that begin anew with the next step. padded: whether the agent sees black frames
+      after the end, up to the time limit, and the episode holds its features of them.
+    Yields: the episodes, in the order of their seeds.
+    Raises: OptionError: environments that begin anew in another way.
     """
-    if episodes < 1 or envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
-        raise OptionError(f"collecting takes 1 episode or more and autoreset_mode NEXT_STEP, got {episodes}")
-    count = envs.num_envs
-    missing = np.full(count, episodes // count)
-    missing[: episodes % count] += 1
-    frames, infos = envs.reset(seed=seed)
-    agent.reset(np.ones(count, np.bool_))
-    records: list[_Record | None] = [_begin(infos, k) for k in range(count)]
-    while missing.any():
-        actions = agent.act(frames)
-        frames, _, terminated, truncated, infos = envs.step(actions)
-        fresh = np.array([record is None for record in records])
-        if fresh.any():
-            agent.reset(fresh)
-        ended = terminated | truncated
-        for k in range(count):
-            record = records[k]
-            if record is None:
-                records[k] = _begin(infos, k)
-                continue
-            record.actions.append(actions[k].copy())
-            record.positions.append(infos["position"][k].astype(np.float32))
-            if ended[k]:
-                records[k] = None
-                if missing[k]:
-                    missing[k] -= 1
-                    yield record.end(infos["jumppad"][k])
+    if envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
+        raise OptionError("collecting takes environments with autoreset_mode NEXT_STEP")
+    for start in range(0, len(seeds), envs.num_envs):
+        yield from _Round(envs, agent, seeds[start : start + envs.num_envs]).play(padded)
 
 
-def _begin(infos: dict[str, Any], k: int) -> _Record:
-    start = Start(int(infos["spawn"][k]), str(infos["character"][k]), int(infos["skin"][k]))
-    return _Record(start, [infos["position"][k].astype(np.float32)])
+class _Round:
+    """One episode in every environment; where there are fewer seeds, the last one again, which is not kept."""
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], agent: Agent, seeds: Sequence[int]) -> None:
+        count = envs.num_envs
+        self._envs, self._agent, self._seeds = envs, agent, seeds
+        self._steps = np.zeros(count, np.int64)
+        self._jumppads: list[str | None] = [None] * count
+        self._actions = np.zeros((count, MAX_STEPS, len(SIZES)), np.uint8)
+        self._log_probs = np.zeros((count, MAX_STEPS), np.float32)
+        self._positions = np.zeros((count, MAX_STEPS + 1, 3), np.float32)
+        self._features: list[NDArray[np.float16]] = []
+
+    def play(self, padded: bool) -> list[Episode]:
+        """Play to the end of all."""
+        envs, count = self._envs, self._envs.num_envs
+        seeds = [self._seeds[min(k, len(self._seeds) - 1)] for k in range(count)]
+        frames, infos = envs.reset(seed=seeds)
+        self._agent.reset(np.ones(count, np.bool_))
+        places = (infos[name].tolist() for name in ("spawn", "character", "skin"))
+        starts = [Start(*start) for start in zip(*places, strict=True)]
+        self._positions[:, 0] = infos["position"]
+        running = np.ones(count, np.bool_)
+        for step in range(MAX_STEPS):
+            if not running.all():
+                frames = np.where(running[:, None, None, None], frames, np.uint8(0))
+            decision = self._agent.act(frames)
+            self._features.append(decision.features.half().numpy())
+            if running.any():
+                self._actions[:, step], self._log_probs[:, step] = decision.actions, decision.log_probs
+                frames, _, terminated, truncated, infos = envs.step(decision.actions)
+                self._positions[running, step + 1] = infos["position"][running]
+                self._steps += running
+                for k in np.flatnonzero(running & terminated).tolist():
+                    self._jumppads[k] = infos["jumppad"][k]
+                running &= ~(terminated | truncated)
+            if not (padded or running.any()):
+                break
+        features = np.stack(self._features, 1)
+        return [self._episode(k, starts[k], features[k], padded) for k in range(len(self._seeds))]
+
+    def _episode(self, k: int, start: Start, features: NDArray[np.float16], padded: bool) -> Episode:
+        steps = int(self._steps[k])
+        return Episode(
+            seed=self._seeds[k],
+            start=start,
+            actions=self._actions[k, :steps].copy(),
+            log_probs=self._log_probs[k, :steps].copy(),
+            features=(features if padded else features[:steps]).copy(),
+            positions=self._positions[k, : steps + 1].copy(),
+            ending=Ending.TRUNCATED if self._jumppads[k] is None else Ending.TERMINATED,
+            jumppad=self._jumppads[k],
+        )

@@ -34,7 +34,7 @@ class Evaluation:
 
     policy: str
     episodes: int = 1000
-    seed: int = 0  # of the starts and of the actions drawn
+    seed: int = 0  # of the first start, the others follow by one, and of the actions drawn
     environments: int = 64  # at once
     videos: int = 6  # of the first episodes
     acting: ActorConfig = field(default_factory=ActorConfig)
@@ -42,17 +42,6 @@ class Evaluation:
     def __post_init__(self) -> None:
         if min(self.episodes, self.environments) < 1 or min(self.videos, self.seed) < 0:
             raise OptionError(f"an evaluation takes 1 or more episodes and environments, got {self}")
-
-
-class _PolicyAgent:
-    """An actor as `collect` takes one."""
-
-    def __init__(self, actor: Actor) -> None:
-        self.reset = actor.reset
-        self._act = actor.act
-
-    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return self._act(frames).actions
 
 
 def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
@@ -82,14 +71,15 @@ def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
 
 
 def play(settings: Evaluation) -> list[Episode]:
-    """The episodes of an evaluation, in the order in which they ended."""
+    """The episodes of an evaluation."""
     count = min(settings.environments, settings.episodes)
     agent: Agent = RandomAgent(settings.seed)
     if settings.policy != RANDOM:
-        agent = _PolicyAgent(Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed))
+        agent = Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed)
     envs: Any = cast("Any", gym).make_vec("Skygarden-v0", num_envs=count, vectorization_mode="vector_entry_point")
     try:
-        episodes = collect(envs, agent, settings.episodes, seed=settings.seed)
+        seeds = range(settings.seed, settings.seed + settings.episodes)
+        episodes = collect(envs, agent, seeds)
         return list(track(episodes, f"{settings.policy} plays", total=settings.episodes))
     finally:
         envs.close()

@@ -1,6 +1,7 @@
 """Laws of the record of an episode."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,23 @@ def episode(
     steps: int = 3, *, ending: Ending = Ending.TRUNCATED, jumppad: str | None = None, positions: int | None = None
 ) -> Episode:
     """An episode of so many steps, which stays where it is."""
-    places = np.zeros((steps + 1 if positions is None else positions, 3), np.float32)
-    return Episode(START, np.zeros((steps, 16), np.uint8), places, ending, jumppad)
+    parts = {"positions": np.zeros((steps + 1 if positions is None else positions, 3), np.float32)}
+    return build(steps, ending=ending, jumppad=jumppad, **parts)
+
+
+def build(steps: int, **changes: Any) -> Episode:
+    """An episode of so many steps with some of its parts changed."""
+    parts: dict[str, Any] = {
+        "seed": 7,
+        "start": START,
+        "actions": np.zeros((steps, 16), np.uint8),
+        "log_probs": np.zeros(steps, np.float32),
+        "features": np.zeros((steps, 4), np.float16),
+        "positions": np.zeros((steps + 1, 3), np.float32),
+        "ending": Ending.TRUNCATED,
+        "jumppad": None,
+    }
+    return Episode(**parts | changes)
 
 
 def test_an_episode_is_as_long_as_its_actions() -> None:
@@ -53,26 +69,34 @@ def test_an_episode_that_ended_otherwise_has_no_unknown_pad_either() -> None:
         episode(jumppad="north")
 
 
-def test_there_is_a_position_before_the_first_step_and_one_after_each() -> None:
-    for count in (3, 5):
-        with pytest.raises(DataError, match=rf"actions \(3, 16\) and positions \({count}, 3\)"):
-            episode(3, positions=count)
+@pytest.mark.parametrize(
+    ("part", "shape"),
+    [
+        ("positions", (3, 3)),
+        ("positions", (5, 3)),
+        ("positions", (4, 2)),
+        ("actions", (3, 15)),
+        ("actions", (3,)),
+        ("actions", (3, 16, 1)),
+        ("log_probs", (4,)),
+        ("log_probs", (3, 1)),
+        ("features", (2, 4)),
+        ("features", (3,)),
+    ],
+)
+def test_a_part_that_does_not_fit_is_named(part: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=rf"an episode of 3 steps: {part} \("):
+        build(3, **{part: np.zeros(shape, np.uint8)})
+
+
+def test_features_may_go_on_after_the_end_and_may_be_none() -> None:
+    assert len(build(3, features=np.zeros((100, 4), np.float16))) == 3
+    assert len(build(3, features=np.zeros((3, 0), np.float16))) == 3
 
 
 def test_an_episode_of_no_steps_is_none() -> None:
-    with pytest.raises(DataError, match=r"actions \(0, 16\)"):
+    with pytest.raises(DataError, match="an episode of 0 steps: actions"):
         episode(0)
-
-
-@pytest.mark.parametrize("shape", [(3, 15), (3,), (3, 16, 1)])
-def test_an_action_has_sixteen_components(shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match="an episode of T steps has actions"):
-        Episode(START, np.zeros(shape, np.uint8), np.zeros((4, 3), np.float32), Ending.TRUNCATED, None)
-
-
-def test_a_position_has_three_coordinates() -> None:
-    with pytest.raises(DataError, match=r"positions \(4, 2\)"):
-        Episode(START, np.zeros((3, 16), np.uint8), np.zeros((4, 2), np.float32), Ending.TRUNCATED, None)
 
 
 def test_a_record_does_not_change() -> None:

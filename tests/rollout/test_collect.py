@@ -6,10 +6,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 import skygarden  # noqa: F401, registers the environments
+from agents.inference import Decision
 from envs.backend import JUMPPADS
 from envs.episode import Ending, Episode
 from envs.errors import OptionError
@@ -61,69 +63,63 @@ def views() -> list[Array]:
     return shown
 
 
-class Knowing:
-    """Recognises the spawn by its view and plays a way from there.
+def decided(actions: Array) -> Decision:
+    """Actions as an agent gives them, with features that tell the step's environment and how bright its frame is."""
+    return Decision(actions, np.full(len(actions), -1.5, np.float32), torch.zeros(len(actions), 2))
 
-    It refuses a reset while an episode is in progress, and one after which the next frame is no spawn's view.
+
+class Knowing:
+    """Recognises the spawn by its view and plays a way from there; seven at rest is its feature of a black frame.
+
+    It refuses frames after an end that are not black, and a reset of some environments alone.
     """
 
     def __init__(self, count: int, views: list[Array], ways: dict[int, Array]) -> None:
-        self._views, self._ways = views, ways
-        self._count = count
-        self._steps = np.full(count, -1)  # in this episode; -1 is before its first frame
-        self._spawns = np.zeros(count, np.int64)
-        self.begun: list[list[int]] = [[] for _ in range(count)]  # spawns, by environment
-        self.masks: list[list[bool]] = []
+        self._views, self._ways, self._count = views, ways, count
+        self._step = 0
+        self._spawns: list[int] = []
+        self.begun: list[list[int]] = []  # spawns, by round
+        self.acted: list[int] = []  # how often, by round
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
-        assert mask.dtype == np.bool_
-        assert mask.shape == (self._count,)
-        for k in np.flatnonzero(mask):
-            assert self._steps[k] in (-1, self._length(k)), "an episode was cut short"
-        self.masks.append(mask.tolist())
-        self._steps[mask] = -1
+        assert mask.tolist() == [True] * self._count
+        self._step = 0
+        self.acted.append(0)
 
-    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def act(self, frames: NDArray[np.uint8]) -> Decision:
         assert frames.shape == (self._count, 128, 128, 3)
         assert frames.dtype == np.uint8
+        if self._step == 0:
+            matches = [[s for s, view in enumerate(self._views) if np.array_equal(f, view)] for f in frames]
+            assert all(len(found) == 1 for found in matches), "the first frame after a reset is no beginning"
+            self._spawns = [found[0] for found in matches]
+            self.begun.append(self._spawns)
         actions = np.tile(NOOP, (self._count, 1))
-        for k in range(self._count):
-            if self._steps[k] < 0:
-                matches = [spawn for spawn, view in enumerate(self._views) if np.array_equal(frames[k], view)]
-                assert len(matches) == 1, "the first frame after a reset is no beginning"
-                self._spawns[k] = matches[0]
-                self.begun[k] += matches
-                self._steps[k] = 0
-            if self._steps[k] == self._length(k):
-                continue  # the episode has ended, and this action counts for nothing
-            if self._spawns[k] in self._ways:
-                actions[k] = self._ways[int(self._spawns[k])][self._steps[k]]
-            self._steps[k] += 1
-        return actions
-
-    def _length(self, k: Any) -> int:
-        spawn = int(self._spawns[k])
-        return len(self._ways[spawn]) if spawn in self._ways else 100
+        features = torch.zeros(self._count, 2)
+        for k, spawn in enumerate(self._spawns):
+            length = len(self._ways[spawn]) if spawn in self._ways else 100
+            assert frames[k].any() == (self._step < length), "frames are black after the end, and only then"
+            features[k] = torch.tensor([float(self._step), float(frames[k].any())])
+            if self._step < length and spawn in self._ways:
+                actions[k] = self._ways[spawn][self._step]
+        self._step += 1
+        self.acted[-1] += 1
+        return Decision(actions, np.full(self._count, -0.25 * self._step, np.float32), features)
 
 
 class Restless:
-    """Wanders about, and keeps what it saw and pressed, and when it was told to forget."""
+    """Wanders about."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self.seen: list[Array] = []
-        self.pressed: list[Array] = []
-        self.resets: list[tuple[int, list[bool]]] = []  # before which call of act, and the mask
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
-        self.resets.append((len(self.seen), mask.tolist()))
+        pass
 
-    def act(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        self.seen.append(frames.copy())
+    def act(self, frames: NDArray[np.uint8]) -> Decision:
         actions = self._rng.integers(0, SIZES, (len(frames), 16), np.uint8)
         actions[:, 13] = 10  # onwards
-        self.pressed.append(actions.copy())
-        return actions
+        return decided(actions)
 
 
 def replayed(episode: Episode) -> tuple[Array, str | None, list[bool]]:
@@ -143,40 +139,36 @@ def replayed(episode: Episode) -> tuple[Array, str | None, list[bool]]:
 # How many, and whose
 
 
-@pytest.mark.parametrize(("count", "episodes"), [(1, 2), (3, 7), (4, 4), (4, 2)])
-def test_there_are_exactly_as_many_episodes_as_were_asked_for(make: Make, count: int, episodes: int) -> None:
-    assert len(list(collect(make(count), RandomAgent(0), episodes, seed=0))) == episodes
+@pytest.mark.parametrize(("count", "episodes"), [(1, 2), (3, 7), (4, 4), (4, 2), (2, 0)])
+def test_there_is_an_episode_for_every_seed_in_their_order(make: Make, count: int, episodes: int) -> None:
+    seeds = [11 * k for k in range(episodes)]
+    assert [e.seed for e in collect(make(count), RandomAgent(0), seeds)] == seeds
 
 
-def test_every_environment_plays_its_share_however_short_its_episodes(make, ways, views) -> None:
-    """Eleven episodes in four environments are 3, 3, 3 and 2, the first that each played, in order of their ends."""
-    agent = Knowing(4, views, ways)
-    episodes = list(collect(make(4), agent, 11, seed=5))
-    expected = [spawn for k, share in enumerate((3, 3, 3, 2)) for spawn in agent.begun[k][:share]]
-    assert sorted(e.start.spawn for e in episodes) == sorted(expected)
-    assert {len(begun) for begun in agent.begun} != {3}  # somebody was faster, and what they played on is left out
-    ends: list[tuple[int, int, int]] = []  # of each of them: when, where, from which spawn
-    for k, share in enumerate((3, 3, 3, 2)):
-        lengths = np.array([len(ways[s]) if s in ways else 100 for s in agent.begun[k][:share]])
-        ends += zip(np.cumsum(lengths + 1).tolist(), [k] * share, agent.begun[k], strict=False)
-    assert [e.start.spawn for e in episodes] == [spawn for _, _, spawn in sorted(ends)]
+def test_a_start_follows_from_the_seed_whoever_plays_beside_it(make: Make) -> None:
+    together = [e.start for e in collect(make(4), RandomAgent(0), range(5, 14))]
+    alone = [e.start for e in collect(make(1), RandomAgent(1), range(5, 14))]
+    assert together == alone
+    assert len({start.spawn for start in together}) > 1
+    env = SkygardenEnv()
+    assert [env.reset(seed=seed)[1]["spawn"] for seed in range(5, 14)] == [start.spawn for start in together]
+    env.close()
 
 
-def test_starts_follow_from_the_seed(make: Make) -> None:
-    first, again, other = (
-        [e.start for e in sorted(collect(make(3), RandomAgent(0), 9, seed=seed), key=lambda e: e.start.spawn)]
-        for seed in (2, 2, 3)
-    )
-    assert first == again
-    assert first != other
+def test_a_round_ends_with_its_last_episode(make, ways, views) -> None:
+    agent = Knowing(2, views, ways)
+    episodes = list(collect(make(2), agent, range(8)))
+    lengths = [max(len(e) for e in episodes[k : k + 2]) for k in range(0, 8, 2)]
+    assert agent.acted == lengths
+    assert min(lengths) < 100
 
 
 # What an episode holds
 
 
 def test_an_episode_is_what_happens_when_its_actions_are_played_from_its_start(make, ways, views) -> None:
-    wandering = list(collect(make(3), Restless(1), 4, seed=0))
-    knowing = list(collect(make(4), Knowing(4, views, ways), 8, seed=1))
+    wandering = list(collect(make(3), Restless(1), range(4)))
+    knowing = list(collect(make(4), Knowing(4, views, ways), range(1, 9)))
     for episode in [*wandering, *knowing]:
         positions, jumppad, ends = replayed(episode)
         assert np.array_equal(episode.positions, positions.astype(np.float32))
@@ -186,7 +178,7 @@ def test_an_episode_is_what_happens_when_its_actions_are_played_from_its_start(m
 
 
 def test_who_knows_the_way_terminates_on_the_pad_and_who_stays_put_is_truncated(make, ways, views) -> None:
-    episodes = list(collect(make(4), Knowing(4, views, ways), 12, seed=1))
+    episodes = list(collect(make(4), Knowing(4, views, ways), range(12)))
     assert {e.start.spawn for e in episodes} == {0, 1, 2, 3}
     for episode in episodes:
         if episode.start.spawn in ways:
@@ -198,46 +190,27 @@ def test_who_knows_the_way_terminates_on_the_pad_and_who_stays_put_is_truncated(
             assert (episode.actions == NOOP).all()
 
 
-def test_an_episode_without_a_pad_has_a_hundred_steps_and_the_actions_of_those_steps(make: Make) -> None:
-    """The action between two episodes is asked for and counts for nothing."""
-    agent = Restless(0)
-    first, second = collect(make(1), agent, 2, seed=0)
-    assert len(first) == len(second) == 100
-    assert len(agent.pressed) == 201
-    assert np.array_equal(first.actions, np.array(agent.pressed)[:100, 0])
-    assert np.array_equal(second.actions, np.array(agent.pressed)[101:, 0])
-
-
-# What the agent is told
-
-
-def test_the_agent_forgets_just_before_the_first_frame_of_every_episode(make, ways, views) -> None:
-    """`Knowing` refuses a reset in an episode, and a first frame that is none."""
-    agent = Knowing(5, views, ways)
-    assert len(list(collect(make(5), agent, 15, seed=3))) == 15
-    assert sum(len(begun) for begun in agent.begun) >= 15
-
-
-def test_resets_are_of_those_alone_whose_episodes_begin(make, ways, views) -> None:
-    wanderers = Restless(0)
-    assert len(list(collect(make(2), wanderers, 4, seed=0))) == 4
-    assert wanderers.resets == [(0, [True, True]), (101, [True, True])]
-
+@pytest.mark.parametrize("padded", [False, True])
+def test_features_go_on_through_black_frames_where_they_are_asked_for(make, ways, views, padded: bool) -> None:
     agent = Knowing(3, views, ways)
-    list(collect(make(3), agent, 9, seed=4))
-    assert agent.masks[0] == [True, True, True]
-    assert [False, False, False] not in agent.masks
-    for k in range(3):
-        begun = sum(mask[k] for mask in agent.masks)
-        assert len(agent.begun[k]) in (begun, begun - 1)  # nobody looked any more after the last
+    for episode in collect(make(3), agent, range(6), padded=padded):
+        steps = len(episode)
+        assert episode.features.dtype == np.float16
+        assert episode.features[:, 0].tolist() == list(range(100 if padded else steps))
+        assert episode.features[:, 1].tolist() == [1.0] * steps + [0.0] * ((100 - steps) if padded else 0)
+        assert episode.log_probs.tolist() == [-0.25 * (k + 1) for k in range(steps)]
+    if padded:
+        assert agent.acted == [100, 100]
 
 
 def test_a_random_agent_presses_anything_and_follows_from_its_seed() -> None:
     frames = np.zeros((2000, 128, 128, 3), np.uint8)
-    actions = RandomAgent(4).act(frames)
-    assert np.array_equal(actions, RandomAgent(4).act(frames))
-    assert not np.array_equal(actions, RandomAgent(5).act(frames))
+    decision = RandomAgent(4).act(frames)
+    actions = decision.actions
+    assert np.array_equal(actions, RandomAgent(4).act(frames).actions)
+    assert not np.array_equal(actions, RandomAgent(5).act(frames).actions)
     assert actions.dtype == np.uint8
+    assert decision.log_probs == pytest.approx(-(12 * np.log(2) + 4 * np.log(11)))
     for component, size in enumerate(SIZES):
         counts = np.bincount(actions[:, component], minlength=size)
         assert len(counts) == size
@@ -251,10 +224,4 @@ def test_a_random_agent_presses_anything_and_follows_from_its_seed() -> None:
 def test_environments_that_begin_anew_in_another_way_are_refused(make: Make, mode: AutoresetMode) -> None:
     agent: Agent = RandomAgent(0)
     with pytest.raises(OptionError, match="autoreset_mode NEXT_STEP"):
-        next(collect(make(2, autoreset_mode=mode), agent, 1, seed=0))
-
-
-@pytest.mark.parametrize("episodes", [0, -1])
-def test_fewer_than_one_episode_are_refused(make: Make, episodes: int) -> None:
-    with pytest.raises(OptionError, match=f"1 episode or more .* got {episodes}"):
-        next(collect(make(2), RandomAgent(0), episodes, seed=0))
+        next(collect(make(2, autoreset_mode=mode), agent, [0]))

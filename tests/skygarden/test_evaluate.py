@@ -49,15 +49,31 @@ def played(env: SkygardenEnv, start: Start, actions: NDArray[np.uint8]) -> tuple
             ending = Ending.TERMINATED
             break
     steps = len(positions) - 1
-    episode = Episode(start, actions[:steps], np.array(positions, np.float32), ending, info["jumppad"])
-    return episode, np.array(frames[:-1])
+    return recorded(start, actions[:steps], np.array(positions), ending, info["jumppad"]), np.array(frames[:-1])
+
+
+def recorded(
+    start: Start, actions: NDArray[np.uint8], positions: NDArray[Any], ending: Ending, jumppad: str | None
+) -> Episode:
+    """An episode of an agent without features."""
+    steps = len(actions)
+    return Episode(
+        seed=0,
+        start=start,
+        actions=actions,
+        log_probs=np.zeros(steps, np.float32),
+        features=np.zeros((steps, 0), np.float16),
+        positions=positions.astype(np.float32),
+        ending=ending,
+        jumppad=jumppad,
+    )
 
 
 def ended(spawn: int, pad: str | None, steps: int) -> Episode:
     """An episode of which only the outcome matters."""
     ending = Ending.TERMINATED if pad else Ending.TRUNCATED
-    places = np.zeros((steps + 1, 3), np.float32)
-    return Episode(Start(spawn, "ninja", 0), np.zeros((steps, 16), np.uint8), places, ending, pad)
+    places = np.zeros((steps + 1, 3))
+    return recorded(Start(spawn, "ninja", 0), np.zeros((steps, 16), np.uint8), places, ending, pad)
 
 
 def frames_of(video: Path) -> list[NDArray[Any]]:
