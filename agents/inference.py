@@ -6,21 +6,26 @@ there, with cached keys and values between: every context from 1 to 32 was train
 instead of 32. Environments are reset one by one, so contexts have different lengths.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.encoder import SIDE
+from agents.encoder import SIDE, EncoderWeights
 from agents.parameters import Precision, compute_device, compute_dtype
-from agents.policy import Head, Policy, log_prob, sample, tempered
+from agents.policy import Head, Policy, Trunk, log_prob, sample, tempered
 from envs.errors import OptionError
 
 Context = Literal["window", "chunked"]
+
+LEAST_SHARE: Final = 4  # environments that are worth a thread of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class ActorConfig:
     temperature: float = 1.0
     device: str = "auto"
     precision: Precision = "auto"  # of the trunk
+    processors: int = 0  # that share the environments out, where there is no GPU; 0 is all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Actor:
     """
 
     def __init__(self, policy: Policy, batch: int, config: ActorConfig, *, seed: int) -> None:
-        if config.context not in ("window", "chunked") or batch < 1:
+        if config.context not in ("window", "chunked") or batch < 1 or config.processors < 0:
             raise OptionError(f"acting takes context window or chunked and 1 or more, got {config.context!r}, {batch}")
         self.config = config
         self.device = compute_device(config.device)
@@ -59,17 +65,20 @@ class Actor:
         # The encoder's maps are folded in float32 and cast once. The head stays in float32: it is small, and the
         # learner computes the same log-probabilities from the same features.
         policy = deepcopy(policy).to(self.device).requires_grad_(False)
-        self._encoder = policy.trunk.encoder.weights(self.dtype)
-        self._trunk = policy.trunk.to(self.dtype)
-        self._head = policy.head
-        width, self._limit = policy.config.width, policy.config.context
-        self._past = torch.zeros(batch, self._limit, width, dtype=self.dtype, device=self.device)  # embeddings
-        self._lengths = torch.zeros(batch, dtype=torch.int64)
-        self._cache = self._trunk.transformer.cache(batch) if config.context == "chunked" else None
+        encoder = policy.trunk.encoder.weights(self.dtype)
+        trunk, self._head = policy.trunk.to(self.dtype), policy.head
+        shares = 1
+        if self.device.type == "cpu":
+            shares = max(1, min(config.processors or os.cpu_count() or 1, batch // LEAST_SHARE))
+        self._limits = [batch * k // shares for k in range(shares + 1)]
+        self._shares = [_Share(trunk, encoder, b - a, config.context) for a, b in pairwise(self._limits)]
+        # One thread an operation: operations that are shared out wait for each other, see agents.parallel.
+        self._pool = ThreadPoolExecutor(shares, "actor", torch.set_num_threads, (1,)) if shares > 1 else None
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
         """Forget the past of the environments in the mask, (B,); their next frame is the first of an episode."""
-        self._lengths[torch.as_tensor(mask)] = 0
+        for share, (a, b) in zip(self._shares, pairwise(self._limits), strict=True):
+            share.reset(torch.as_tensor(mask[a:b]))
 
     def load_head(self, head: Head) -> None:
         """Act with the weights of another head from now on."""
@@ -82,7 +91,7 @@ class Actor:
         Args: frames: (B, 128, 128, 3) uint8, RGB, what each environment shows now.
         Raises: OptionError: frames of another shape or dtype.
         """
-        expected = (len(self._past), SIDE, SIDE, 3)
+        expected = (self._limits[-1], SIDE, SIDE, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise OptionError(f"expected frames {expected} uint8, got {frames.shape} {frames.dtype}")
         features = self._features(torch.as_tensor(frames, device=self.device))
@@ -91,12 +100,34 @@ class Actor:
         return Decision(actions.cpu().numpy(), log_prob(logits, actions).cpu().numpy(), features.cpu())
 
     def _features(self, frames: Tensor) -> Tensor:
+        if self._pool is None:
+            return self._shares[0].features(frames)
+        parts = [frames[a:b] for a, b in pairwise(self._limits)]
+        return torch.cat(list(self._pool.map(_Share.features, self._shares, parts)))
+
+
+class _Share:
+    """Some of the environments, and their past."""
+
+    def __init__(self, trunk: Trunk, encoder: EncoderWeights, batch: int, context: Context) -> None:
+        width, self._limit = trunk.transformer.positions.shape[1], len(trunk.transformer.positions)
+        self._trunk, self._encoder = trunk, encoder
+        self._device = encoder.stem.device
+        self._past = torch.zeros(batch, self._limit, width, dtype=encoder.stem.dtype, device=self._device)  # embeddings
+        self._lengths = torch.zeros(batch, dtype=torch.int64)
+        self._cache = trunk.transformer.cache(batch) if context == "chunked" else None
+
+    def reset(self, mask: Tensor) -> None:
+        self._lengths[mask] = 0
+
+    @torch.no_grad()  # of each thread on its own
+    def features(self, frames: Tensor) -> Tensor:
         full = self._lengths == self._limit
         if full.any():
             self._shorten(full.nonzero().squeeze(1))
-        lengths = self._lengths.to(self.device)
+        lengths = self._lengths.to(self._device)
         embeddings = self._trunk.embed(frames, self._encoder)
-        self._past[torch.arange(len(frames), device=self.device), lengths] = embeddings
+        self._past[torch.arange(len(frames), device=self._device), lengths] = embeddings
         self._lengths = self._lengths + 1  # not in place: on a CPU `lengths` is the same memory
         transformer = self._trunk.transformer
         if self._cache is not None:
@@ -107,7 +138,7 @@ class Actor:
         """Make room in full contexts: drop the oldest frame, or with a cache all but the newest half."""
         keep = self._limit - 1 if self._cache is None else self._limit // 2
         self._lengths[rows] = keep
-        rows = rows.to(self.device)
+        rows = rows.to(self._device)
         kept = self._past[rows, -keep:]
         self._past[rows, :keep] = kept
         if self._cache is not None:

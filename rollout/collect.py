@@ -6,7 +6,7 @@ wants, black frames up to the time limit, is the end of the same round.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class _Round:
         """Play to the end of all."""
         envs, count = self._envs, self._envs.num_envs
         seeds = [self._seeds[min(k, len(self._seeds) - 1)] for k in range(count)]
-        frames, infos = envs.reset(seed=seeds)
+        frames, infos = cast("Any", envs).reset(seed=seeds)  # Gymnasium's type leaves lists out
         self._agent.reset(np.ones(count, np.bool_))
         places = (infos[name].tolist() for name in ("spawn", "character", "skin"))
         starts = [Start(*start) for start in zip(*places, strict=True)]

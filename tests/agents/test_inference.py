@@ -106,3 +106,17 @@ def test_what_cannot_be_acted_on_is_refused(policy, frames):
         Actor(policy, 2, ActorConfig(), seed=0).act(frames(1))
     with pytest.raises(OptionError, match="float32"):
         Actor(policy, 1, ActorConfig(), seed=0).act(frames(1).astype(np.float32))
+
+
+@pytest.mark.parametrize("context", ["window", "chunked"])
+def test_environments_that_are_shared_out_get_the_features_they_get_together(policy, frames, context):
+    together, shared = (
+        Actor(policy, 11, ActorConfig(context=context, precision="float32", processors=count), seed=0)
+        for count in (1, 2)
+    )
+    for step in range(STEPS):
+        mask = np.arange(11) % 5 == step % 7
+        images = frames(11, seed=step)
+        expected, found = (actor.act(images) for actor in (together, shared) if actor.reset(mask) is None)
+        torch.testing.assert_close(found.features, expected.features, rtol=1e-3, atol=1e-4)
+        assert np.array_equal(found.actions, expected.actions)
