@@ -27,7 +27,7 @@ VERSION: Final = 1
 _OPEN = cast("Any", safetensors.safe_open)  # the package has no types for its functions
 _SAVE = cast("Any", safetensors.torch).save_file
 
-Kind = Literal["policy", "training"]
+Kind = Literal["policy", "training", "episodes", "reward"]
 
 
 def save_policy(
