@@ -137,8 +137,7 @@ def update_head(
     torch.autograd.backward(loss + config.kl * divergence - config.entropy * spread)
     norm = float(torch.nn.utils.clip_grad_norm_(head.parameters(), config.clip))
     if not (torch.isfinite(loss) and norm < float("inf")):
-        raise DivergedError(f"this batch gives loss {float(loss)} and gradient norm {norm}; lower the learning rate")
+        raise DivergedError(f"this batch gives loss {loss.item()} and gradient norm {norm}; lower the learning rate")
     optimizer.step()
-    return Update(
-        float(batch.rewards.mean()), float(divergence), float(spread), float((weights * played).sum() / steps), norm
-    )
+    weight = (weights * played).sum() / steps
+    return Update(batch.rewards.mean().item(), divergence.item(), spread.item(), weight.item(), norm)

@@ -9,15 +9,17 @@ Source: paper, sections 3.4 and C.3.
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agents.checkpoint import match, read, write
 from agents.parameters import Affine
 from agents.transformer import linear
-from envs.errors import DataError, OptionError
+from envs.errors import CheckpointError, DataError, OptionError
 
 STEPS: Final = 100  # of a padded trajectory
 HIDDEN: Final = 256  # width of both networks' hidden layer
@@ -105,6 +107,55 @@ class RewardModel(nn.Module):
         self.get_buffer("range").copy_(torch.tensor([low, high]))
 
 
+@dataclass(frozen=True, slots=True)
+class RewardArtefact:
+    """A reward model with what makes its scores mean something."""
+
+    model: RewardModel
+    trunk: str  # hash of the trunk whose features it reads; see `agents.checkpoint.trunk_hash`
+    accuracy: float  # on comparisons of trajectories that it was not trained on
+    about: dict[str, Any]  # how it came about
+
+    @torch.no_grad()
+    def score(self, features: Tensor, trunk: str) -> Tensor:
+        """Rewards of trajectories, (B, 100, width) to (B,).
+
+        Raises: CheckpointError: the features are another trunk's.
+        """
+        if trunk != self.trunk:
+            raise CheckpointError(f"this reward model reads features of trunk {self.trunk[:12]}, not of {trunk[:12]}")
+        return self.model.score(features.float())
+
+
+def save_reward(artefact: RewardArtefact, path: Path) -> None:
+    """Write a reward model.
+
+    Raises: CheckpointError: the file cannot be written; what was there before is still there.
+    """
+    header = {
+        "width": artefact.model.width,
+        "trunk": artefact.trunk,
+        "accuracy": artefact.accuracy,
+        "about": artefact.about,
+    }
+    write(path, "reward", artefact.model.state_dict(), header)
+
+
+def load_reward(path: Path) -> RewardArtefact:
+    """Read a reward model.
+
+    Raises: CheckpointError: no such file, damaged, of another kind or version, or without its range, trunk or accuracy.
+    """
+    weights, header = read(path, "reward")
+    missing = sorted({"width", "trunk", "accuracy", "about"} - set(header))
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; train the reward model anew")
+    model = RewardModel(header["width"], torch.Generator())
+    match(path, weights, model.state_dict())
+    model.load_state_dict(weights)
+    return RewardArtefact(model.requires_grad_(False), header["trunk"], header["accuracy"], header["about"])
+
+
 def bradley_terry_loss(first: Tensor, second: Tensor, preference: Tensor) -> Tensor:
     """Cross-entropy between the preferences and the chance that each trajectory is preferred.
 
@@ -168,7 +219,7 @@ def _train_epoch(
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        total += float(loss) * len(chosen)
+        total += loss.item() * len(chosen)
     return total / len(order)
 
 

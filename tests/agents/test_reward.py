@@ -1,0 +1,156 @@
+"""Laws of the reward model."""
+
+import math
+
+import pytest
+import torch
+
+from agents.checkpoint import write
+from agents.reward import (
+    STEPS,
+    Comparisons,
+    RewardArtefact,
+    RewardConfig,
+    RewardModel,
+    accuracy,
+    bradley_terry_loss,
+    load_reward,
+    random_projection,
+    save_reward,
+    train_reward_model,
+)
+from envs.errors import CheckpointError, DataError, OptionError
+
+WIDTH = 6
+
+
+def model(seed: int = 0) -> RewardModel:
+    """The same small one every time."""
+    return RewardModel(WIDTH, torch.Generator().manual_seed(seed))
+
+
+def embeddings(count: int, seed: int = 0) -> torch.Tensor:
+    """Trajectories of noise; the first number of every step is larger, the later one comes."""
+    made = torch.randn(count, STEPS, WIDTH, generator=torch.Generator().manual_seed(seed))
+    made[:, :, 0] += torch.linspace(-1, 1, count)[:, None]
+    return made
+
+
+def pairs(*rows: tuple[int, int, float]) -> Comparisons:
+    """Comparisons as (first, second, preference)."""
+    first, second, preference = zip(*rows, strict=True)
+    return Comparisons(torch.tensor(first), torch.tensor(second), torch.tensor(preference))
+
+
+def in_order(count: int) -> Comparisons:
+    """Of each two the later one is better."""
+    return pairs(*((a, b, 0.0) for a in range(count) for b in range(a + 1, count)))
+
+
+def test_the_loss_is_what_bradley_and_terry_say() -> None:
+    # A difference of ln 3 means that the first is preferred 3 times in 4.
+    first, second = torch.tensor([math.log(3.0)]), torch.tensor([0.0])
+    assert bradley_terry_loss(first, second, torch.tensor([1.0])).item() == pytest.approx(math.log(4 / 3))
+    assert bradley_terry_loss(first, second, torch.tensor([0.0])).item() == pytest.approx(math.log(4))
+    expected = (math.log(4 / 3) + math.log(4)) / 2
+    assert bradley_terry_loss(first, second, torch.tensor([0.5])).item() == pytest.approx(expected)
+
+
+def test_its_gradient_is_the_chance_of_the_wrong_answer() -> None:
+    first, second = torch.tensor([math.log(3.0)], requires_grad=True), torch.tensor([0.0], requires_grad=True)
+    torch.autograd.backward(bradley_terry_loss(first, second, torch.tensor([1.0])))
+    assert first.grad is not None
+    assert second.grad is not None
+    assert first.grad.item() == pytest.approx(-0.25)
+    assert second.grad.item() == pytest.approx(0.25)
+
+
+def test_a_reward_reads_every_step_and_its_place() -> None:
+    given = embeddings(1).requires_grad_()
+    torch.autograd.backward(model().raw(given).sum())
+    assert given.grad is not None
+    assert (given.grad.abs().sum(-1) > 0).all()
+    turned = given.detach().flip(1)
+    assert model().raw(turned).item() != pytest.approx(model().raw(given).item())
+
+
+def test_accuracy_counts_decided_comparisons_and_half_of_ties() -> None:
+    rewards = torch.tensor([0.0, 1.0, 1.0])
+    assert accuracy(rewards, pairs((0, 1, 0.0), (1, 0, 1.0))) == 1.0
+    assert accuracy(rewards, pairs((0, 1, 1.0), (1, 0, 1.0), (1, 2, 1.0), (0, 1, 0.5))) == pytest.approx(1.5 / 3)
+    with pytest.raises(DataError, match="no comparison says which"):
+        accuracy(rewards, pairs((0, 1, 0.5)))
+
+
+def test_it_learns_an_order_that_it_can_see_and_scales_to_the_unit_range() -> None:
+    learnt, given = model(), embeddings(24)
+    losses = list(train_reward_model(learnt, given, in_order(24), RewardConfig(epochs=60, learning_rate=3e-3)))
+    assert losses[0] == pytest.approx(math.log(2), abs=0.1)
+    assert losses[-1] < 0.1
+    with torch.no_grad():
+        scores = learnt.score(given)
+    assert (scores.min().item(), scores.max().item()) == pytest.approx((0, 1), abs=1e-6)
+    assert accuracy(scores, in_order(24)) > 0.97
+    unseen = embeddings(24, seed=1)
+    with torch.no_grad():
+        assert accuracy(learnt.score(unseen), in_order(24)) > 0.8
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    results = []
+    for seed in (0, 0, 1):
+        trained = model()
+        list(train_reward_model(trained, embeddings(9), in_order(9), RewardConfig(epochs=2, batch_size=5, seed=seed)))
+        results.append(trained.hidden.weight.detach())
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_a_model_that_tells_nothing_apart_has_no_range() -> None:
+    same = torch.zeros(4, STEPS, WIDTH)
+    with pytest.raises(DataError, match="has learnt nothing"):
+        model().fit_range(same)
+
+
+def test_an_artefact_comes_back_and_refuses_another_trunk(tmp_path) -> None:
+    given, trained = embeddings(5), model()
+    trained.fit_range(given)
+    save_reward(RewardArtefact(trained, "a" * 64, 0.93, {"to": "left"}), tmp_path / "reward")
+    loaded = load_reward(tmp_path / "reward")
+    assert (loaded.trunk, loaded.accuracy, loaded.about) == ("a" * 64, 0.93, {"to": "left"})
+    with torch.no_grad():
+        assert torch.equal(loaded.score(given, "a" * 64), trained.score(given))
+    with pytest.raises(CheckpointError, match="reads features of trunk aaaaaaaaaaaa, not of bbbb"):
+        loaded.score(given, "b" * 64)
+
+
+@pytest.mark.parametrize("missing", ["trunk", "accuracy", "range"])
+def test_an_artefact_without_what_gives_it_meaning_is_refused(tmp_path, missing: str) -> None:
+    header = {"width": WIDTH, "trunk": "a", "accuracy": 0.9, "about": {}}
+    weights = dict(model().state_dict())
+    (weights if missing == "range" else header).pop(missing)
+    write(tmp_path / "reward", "reward", weights, header)
+    with pytest.raises(CheckpointError, match=f"lacks {missing}"):
+        load_reward(tmp_path / "reward")
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(DataError, match=r"expected embeddings \(B, 100, 6\), got \(2, 99, 6\)"):
+        model().raw(torch.zeros(2, 99, WIDTH))
+    with pytest.raises(DataError, match="no comparison"):
+        Comparisons(torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), torch.tensor([]))
+    with pytest.raises(DataError, match="of one length"):
+        Comparisons(torch.tensor([0]), torch.tensor([1, 2]), torch.tensor([1.0]))
+    for preference in (1.5, math.nan):
+        with pytest.raises(DataError, match="lies between"):
+            pairs((0, 1, preference))
+    with pytest.raises(OptionError, match="counts of 1 or more"):
+        RewardConfig(epochs=0)
+
+
+def test_a_random_projection_is_fixed_and_keeps_lengths_on_average() -> None:
+    first, again = (random_projection(3000, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert first.shape == (512, 3000)
+    frame = torch.rand(3000, generator=torch.Generator().manual_seed(0))
+    assert (first @ frame).square().mean().item() == pytest.approx(frame.square().mean().item(), rel=0.2)
