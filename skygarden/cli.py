@@ -3,12 +3,15 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from envs.errors import SkygardenError
+
+if TYPE_CHECKING:
+    from skygarden.playing import Rollouts
 
 PresetName = Literal["paper", "laptop", "smoke"]
 
@@ -143,33 +146,57 @@ class Finetune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """Let a policy play and see which pads it reaches: a table, results.json, pictures and videos."""
+class _Playing:
+    """What commands that let a policy play have in common."""
 
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder; "random" presses anything
     episodes: int = 1000
-    out: Path | None = None  # folder to write to; default: runs/evaluation/ and the policy's name
     seed: int = 0
     context: Literal["window", "chunked"] = "window"
     temperature: float = 1.0
-    videos: int = 6
     environments: int = 64  # at once
     device: str = "auto"
 
-    def run(self) -> None:
-        """Do it."""
+    def rollouts(self) -> "Rollouts":
+        """The same as settings."""
         from agents.inference import ActorConfig
-        from skygarden.evaluate import Evaluation, evaluate
+        from skygarden.playing import Rollouts
 
-        settings = Evaluation(
+        return Rollouts(
             policy=self.policy,
             episodes=self.episodes,
             seed=self.seed,
             environments=self.environments,
-            videos=self.videos,
             acting=ActorConfig(context=self.context, temperature=self.temperature, device=self.device),
         )
-        evaluate(settings, self.out or Path("runs/evaluation") / Path(self.policy).stem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(_Playing):
+    """Let a policy play and see which pads it reaches: a table, results.json, pictures and videos."""
+
+    out: Path | None = None  # folder to write to; default: runs/evaluation/ and the policy's name
+    videos: int = 6
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.evaluate import evaluate
+
+        evaluate(self.rollouts(), self.out or Path("runs/evaluation") / Path(self.policy).stem, self.videos)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collect(_Playing):
+    """Let a policy play and keep its episodes, to compare and to learn from."""
+
+    episodes: int = 2400
+    out: Path = Path("runs/episodes.safetensors")  # file to write
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.playing import collect_to
+
+        collect_to(self.rollouts(), self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +223,7 @@ COMMANDS = {
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,
+    "collect": Collect,
     "export": Export,
 }
 

@@ -2,53 +2,35 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from agents.inference import Actor, ActorConfig
 from envs.backend import JUMPPADS, SPAWNS
 from envs.episode import Episode
 from envs.errors import OptionError
 from envs.standin.characters import NAMES
 from envs.standin.replay import Recorder, Replay, ReplayReader
-from rollout.collect import Agent, RandomAgent, collect
 from skygarden.pictures import bar_chart, heat_map, route_map
-from skygarden.policies import named_policy
+from skygarden.playing import Rollouts, play
 from skygarden.video import write_video
 
 OUTCOMES: Final = (*JUMPPADS, None)
-RANDOM: Final = "random"  # an agent that presses anything
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """How a policy is evaluated."""
-
-    policy: str
-    episodes: int = 1000
-    seed: int = 0  # of the first start, the others follow by one, and of the actions drawn
-    environments: int = 64  # at once
-    videos: int = 6  # of the first episodes
-    acting: ActorConfig = field(default_factory=ActorConfig)
-
-    def __post_init__(self) -> None:
-        if min(self.episodes, self.environments) < 1 or min(self.videos, self.seed) < 0:
-            raise OptionError(f"an evaluation takes 1 or more episodes and environments, got {self}")
-
-
-def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
-    """Let a policy play, show a table, and write to `out`: results.json, pictures, videos.
+def evaluate(settings: Rollouts, out: Path, videos: int = 6) -> dict[str, Any]:
+    """Let a policy play, show a table, and write to `out`: results.json, pictures, videos of the first episodes.
 
     Returns: what is in results.json.
+    Raises: OptionError: there is no such policy, or fewer than no videos are wanted.
     """
+    if videos < 0:
+        raise OptionError(f"an evaluation makes 0 or more videos, got {videos}")
     played = play(settings)
     results = summarise(played, settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -59,7 +41,7 @@ def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
     heat_map(out / "heat.png", routes, title)
     for stale in out.glob("episode-*.mp4"):
         stale.unlink()
-    for k, episode in enumerate(played[: settings.videos]):
+    for k, episode in enumerate(played[:videos]):
         write_video(out / f"episode-{k:02d}-{episode.jumppad or 'none'}.mp4", film(episode), scale=4)
     beside = out / "results.json.part"
     beside.write_text(json.dumps(results, indent=2), encoding="utf-8")
@@ -70,22 +52,7 @@ def evaluate(settings: Evaluation, out: Path) -> dict[str, Any]:
     return results
 
 
-def play(settings: Evaluation) -> list[Episode]:
-    """The episodes of an evaluation."""
-    count = min(settings.environments, settings.episodes)
-    agent: Agent = RandomAgent(settings.seed)
-    if settings.policy != RANDOM:
-        agent = Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed)
-    envs: Any = cast("Any", gym).make_vec("Skygarden-v0", num_envs=count, vectorization_mode="vector_entry_point")
-    try:
-        seeds = range(settings.seed, settings.seed + settings.episodes)
-        episodes = collect(envs, agent, seeds)
-        return list(track(episodes, f"{settings.policy} plays", total=settings.episodes))
-    finally:
-        envs.close()
-
-
-def summarise(episodes: Sequence[Episode], settings: Evaluation) -> dict[str, Any]:
+def summarise(episodes: Sequence[Episode], settings: Rollouts) -> dict[str, Any]:
     """Counts by pad, in all and by spawn, 95% intervals, and how long the successful ones took."""
     reached = [len(episode) for episode in episodes if episode.jumppad]
     spawns = [[e for e in episodes if e.start.spawn == spawn] for spawn in range(SPAWNS)]

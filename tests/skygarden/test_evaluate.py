@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agents.checkpoint import load_policy, trunk_hash
 from agents.inference import ActorConfig
 from envs.backend import JUMPPADS, Start
 from envs.episode import Ending, Episode
@@ -21,12 +22,14 @@ from envs.skygarden import SkygardenEnv
 from envs.standin.characters import NAMES
 from envs.standin.gameplay import record_match
 from envs.standin.replay import ReplayReader
-from skygarden.evaluate import Evaluation, evaluate, film, play, replay_of, summarise, wilson
+from rollout.store import read_episodes
+from skygarden.evaluate import evaluate, film, replay_of, summarise, wilson
+from skygarden.playing import Rollouts, collect_to, play
 
 AHEAD = [0] * 12 + [5, 10, 5, 5]
 PICTURES = ("pads.png", "trajectories.png", "heat.png")
 
-RANDOM = Evaluation(policy="random", episodes=5, environments=3, videos=2)
+RANDOM = Rollouts(policy="random", episodes=5, environments=3)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +171,7 @@ def test_the_replay_of_an_episode_holds_its_start_its_actions_and_its_pad(env: S
 
 def test_an_evaluation_leaves_results_pictures_and_videos(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    results = evaluate(RANDOM, out)
+    results = evaluate(RANDOM, out, videos=2)
     written = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert written == results
     assert written.keys() >= {"episodes", "left", "middle", "right", "none", "settings"}
@@ -198,7 +201,7 @@ def test_an_evaluation_leaves_results_pictures_and_videos(tmp_path: Path) -> Non
 def test_an_evaluation_takes_the_place_of_the_one_before_it(tmp_path: Path) -> None:
     for name in ("results.json", "episode-00-left.mp4", "episode-05-none.mp4", "pads.png", "notes.txt"):
         (tmp_path / name).write_text("of the one before", encoding="utf-8")
-    evaluate(replace(RANDOM, episodes=1, videos=0), tmp_path)
+    evaluate(replace(RANDOM, episodes=1), tmp_path, videos=0)
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["episodes"] == 1
     assert {path.name for path in tmp_path.iterdir()} == {*PICTURES, "results.json", "notes.txt"}
     assert cv2.imread(str(tmp_path / "pads.png")) is not None
@@ -214,7 +217,7 @@ def test_an_evaluation_follows_from_its_seed() -> None:
 
 @pytest.mark.parametrize("context", ["window", "chunked"])
 def test_the_policy_is_who_plays(walker: Path, context) -> None:
-    settings = Evaluation(policy=str(walker), episodes=2, acting=ActorConfig(context=context))
+    settings = Rollouts(policy=str(walker), episodes=2, acting=ActorConfig(context=context))
     episodes = play(settings)
     assert len(episodes) == 2
     for episode in episodes:
@@ -223,11 +226,28 @@ def test_the_policy_is_who_plays(walker: Path, context) -> None:
 
 def test_a_policy_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="there is no policy 'nobody'"):
-        evaluate(Evaluation(policy="nobody"), tmp_path / "out")
+        evaluate(Rollouts(policy="nobody"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"episodes": 0}, {"environments": 0}, {"videos": -1}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"episodes": 0}, {"environments": 0}, {"seed": -1}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="1 or more episodes and environments"):
         replace(RANDOM, **wrong)
+
+
+def test_fewer_than_no_videos_are_refused_before_anybody_plays(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="0 or more videos, got -1"):
+        evaluate(RANDOM, tmp_path, videos=-1)
+
+
+def test_episodes_are_kept_padded_and_with_who_played_them(walker: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kept" / "episodes.safetensors"
+    collect_to(Rollouts(policy=str(walker), episodes=3, seed=5, environments=2), out)
+    episodes, about = read_episodes(out)
+    assert [episode.seed for episode in episodes] == [5, 6, 7]
+    assert {episode.features.shape for episode in episodes} == {(100, 32)}
+    assert about["trunk"] == trunk_hash(load_policy(walker)[0])
+    assert (about["policy"], about["acting"]["context"], about["acting"]["temperature"]) == (str(walker), "window", 1.0)
+    with pytest.raises(OptionError, match="need a policy"):
+        collect_to(RANDOM, out)
