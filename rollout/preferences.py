@@ -6,24 +6,21 @@ second, 0.5 neither), `labeller` (who said so) and `group` (comparisons that fol
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from envs.errors import DataError
 
-_ARROW = cast("Any", pyarrow)  # the package has no types
-_PARQUET = cast("Any", pyarrow.parquet)
-
 _SCHEMA: Final = {
-    "first": _ARROW.int64(),
-    "second": _ARROW.int64(),
-    "preference": _ARROW.float32(),
-    "labeller": _ARROW.string(),
-    "group": _ARROW.int64(),
+    "first": pa.int64(),
+    "second": pa.int64(),
+    "preference": pa.float32(),
+    "labeller": pa.string(),
+    "group": pa.int64(),
 }
 _EPISODES: Final = b"episodes"  # whose hash is kept
 
@@ -58,11 +55,11 @@ class Preferences:
 
 def write_preferences(path: Path, preferences: Preferences) -> None:
     """Write preferences in place of what is there."""
-    columns = {name: _ARROW.array(getattr(preferences, name).tolist(), kind) for name, kind in _SCHEMA.items()}
-    table = _ARROW.table(columns).replace_schema_metadata({_EPISODES: preferences.episodes.encode()})
+    columns = {name: pa.array(getattr(preferences, name).tolist(), kind) for name, kind in _SCHEMA.items()}
+    table = pa.table(columns).replace_schema_metadata({_EPISODES: preferences.episodes.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    _PARQUET.write_table(table, beside)
+    pq.write_table(table, beside)
     beside.replace(path)
 
 
@@ -73,15 +70,15 @@ def read_preferences(path: Path, episodes: str) -> Preferences:
     Raises: DataError: no such file, damaged, with other columns, or about other episodes.
     """
     try:
-        table: Any = _PARQUET.read_table(path)
+        table = pq.read_table(path)
     except FileNotFoundError as error:
         raise DataError(f"there are no preferences {path}; check the name") from error
-    except (OSError, _ARROW.ArrowException) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read ({error}): damaged, or no Parquet file") from error
-    found: dict[str, Any] = {field.name: field.type for field in table.schema}
+    found = {field.name: field.type for field in table.schema}
     if found != _SCHEMA:
         raise DataError(f"{path} has columns {sorted(found)}, and {sorted(_SCHEMA)} are needed")
-    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    metadata = table.schema.metadata or {}
     about = metadata.get(_EPISODES, b"").decode()
     if about != episodes:
         raise DataError(
