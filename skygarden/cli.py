@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skygarden.playing import Rollouts
 
 PresetName = Literal["paper", "laptop", "smoke"]
+Pad = Literal["left", "middle", "right"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +201,38 @@ class Collect(_Playing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reward:
+    """Train a reward model on comparisons of collected episodes, and test it on episodes that it has not seen."""
+
+    to: Pad  # the pad that the synthetic designer prefers
+    episodes: Path = Path("runs/episodes.safetensors")  # as `collect` writes them
+    preferences: Path | None = None  # comparisons to learn from (.parquet); default: the synthetic designer's
+    preset: PresetName = "laptop"
+    out: Path = Path("runs/reward")  # folder to write to
+    trajectories: int | None = None  # that may be compared, the others are the test; default: the preset's, as the next
+    compared: int | None = None  # of those, by the synthetic designer: all pairs
+    rationality: float = float("inf")  # how surely it prefers the better one; 0 is a coin
+    mistake: float = 0.0  # chance of an answer the wrong way round
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from agents.preferences import Teacher
+        from skygarden.presets import PRESETS
+        from skygarden.rewarding import train_reward
+
+        stage = PRESETS[self.preset].reward
+        stage = replace(
+            stage,
+            trajectories=self.trajectories or stage.trajectories,
+            compared=self.compared or stage.compared,
+            training=replace(stage.training, seed=self.seed),
+        )
+        teacher = Teacher(rationality=self.rationality, mistake=self.mistake)
+        train_reward(stage, self.episodes, self.to, self.preferences, self.out, teacher)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a policy for others to use, with 16-bit weights."""
 
@@ -224,6 +257,7 @@ COMMANDS = {
     "finetune": Finetune,
     "evaluate": Evaluate,
     "collect": Collect,
+    "reward": Reward,
     "export": Export,
 }
 

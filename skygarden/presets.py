@@ -1,13 +1,14 @@
 """Settings of every stage, by preset: the paper's, one for a machine with two cores, and one for a quick check."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
 from agents.augment import VPT, AugmentConfig
 from agents.data import LoaderConfig
 from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
+from agents.reward import RewardConfig
 
 Name = Literal["paper", "laptop", "smoke"]
 
@@ -38,12 +39,22 @@ class Finetune:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewardStage:
+    """A reward model from comparisons of collected episodes."""
+
+    trajectories: int = 1000  # that may be compared; the others are the test
+    compared: int = 1000  # of those, by the synthetic designer: all pairs
+    training: RewardConfig = field(default_factory=RewardConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One value a stage."""
 
     size: str
     pretrain: Pretrain
     finetune: Finetune
+    reward: RewardStage
 
 
 def changed(training: ImitationConfig, updates: int | None, learning_rate: float | None) -> ImitationConfig:
@@ -61,6 +72,7 @@ PAPER: Final = Preset(
     size="103m",
     pretrain=Pretrain(hours=9875, training=PRETRAIN, held_out=0.001),
     finetune=Finetune(training=FINETUNE, scratch=replace(FINETUNE, updates=20_000, learning_rate=1e-4, warm_up=1000)),
+    reward=RewardStage(training=RewardConfig(epochs=50)),
 )
 
 # A 4-million-parameter network on two cores sees a hundredth of the paper's frames, once, so it learns faster and the
@@ -83,6 +95,7 @@ LAPTOP: Final = Preset(
         scratch=replace(_LAPTOP, updates=1200, checkpoint_every=100),
         augment=_CALM,
     ),
+    reward=RewardStage(compared=150),
 )
 
 _SMOKE: Final = replace(_LAPTOP, updates=4, batch_size=4, micro_batch=2, warm_up=1, checkpoint_every=2)
@@ -92,6 +105,7 @@ SMOKE: Final = Preset(
     finetune=Finetune(
         training=_SMOKE, scratch=_SMOKE, augment=_CALM, per_pad=1, hours=0.5, held_out_per_pad=1, held_out_windows=4
     ),
+    reward=RewardStage(trajectories=8, compared=8, training=RewardConfig(epochs=3)),
 )
 
 PRESETS: Final[Mapping[Name, Preset]] = MappingProxyType({"paper": PAPER, "laptop": LAPTOP, "smoke": SMOKE})
