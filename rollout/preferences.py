@@ -84,4 +84,4 @@ def read_preferences(path: Path, episodes: str) -> Preferences:
         raise DataError(
             f"{path} is about episodes {about[:12] or 'unknown'}, not about {episodes[:12]}; give that file"
         )
-    return Preferences(**{name: table[name].to_numpy() for name in _SCHEMA}, episodes=about)
+    return Preferences(**{name: table[name].to_numpy().copy() for name in _SCHEMA}, episodes=about)
