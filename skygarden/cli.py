@@ -153,7 +153,7 @@ class _Playing:
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder; "random" presses anything
     episodes: int = 1000
     seed: int = 0
-    context: Literal["window", "chunked"] = "window"
+    context: Literal["window", "chunked"] = "chunked"  # what is read of the past; see agents/inference.py
     temperature: float = 1.0
     environments: int = 64  # at once
     device: str = "auto"

@@ -131,7 +131,7 @@ def test_outcomes_are_counted_by_pad_in_all_and_by_spawn() -> None:
     assert success["share"] == 0.6
     assert (success["low"], success["high"]) == pytest.approx((0.3127, 0.8318), abs=5e-5)
     assert results["median_steps_to_a_pad"] == 65.5  # of 50, 60, 61, 70, 80, 90
-    assert (results["settings"]["policy"], results["settings"]["acting"]["context"]) == ("random", "window")
+    assert (results["settings"]["policy"], results["settings"]["acting"]["context"]) == ("random", "chunked")
     assert json.loads(json.dumps(results)) == results
 
 
@@ -248,6 +248,10 @@ def test_episodes_are_kept_padded_and_with_who_played_them(walker: Path, tmp_pat
     assert [episode.seed for episode in episodes] == [5, 6, 7]
     assert {episode.features.shape for episode in episodes} == {(100, 32)}
     assert about["trunk"] == trunk_hash(load_policy(walker)[0])
-    assert (about["policy"], about["acting"]["context"], about["acting"]["temperature"]) == (str(walker), "window", 1.0)
+    assert (about["policy"], about["acting"]["context"], about["acting"]["temperature"]) == (
+        str(walker),
+        "chunked",
+        1.0,
+    )
     with pytest.raises(OptionError, match="need a policy"):
         collect_to(RANDOM, out)
