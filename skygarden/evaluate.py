@@ -77,7 +77,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     share, squared = hits / total, z * z / total
     middle = share + squared / 2
     half = z * float(np.sqrt(share * (1 - share) / total + squared / (4 * total)))
-    return max(0.0, (middle - half) / (1 + squared)), min(1.0, (middle + half) / (1 + squared))
+    low, high = (middle - half) / (1 + squared), (middle + half) / (1 + squared)
+    return min(max(0.0, low), share), max(min(1.0, high), share)  # rounding would put the ends of [0, 1] outside
 
 
 def film(episode: Episode) -> NDArray[np.uint8]:

@@ -88,6 +88,13 @@ def frames_of(video: Path) -> list[NDArray[Any]]:
 # Numbers
 
 
+def test_an_interval_holds_its_share_whatever_the_rounding() -> None:
+    for total in range(1, 1200):
+        for hits in (0, 1, total - 1, total):
+            low, high = wilson(hits, total)
+            assert 0 <= low <= hits / total <= high <= 1
+
+
 @pytest.mark.parametrize(
     ("hits", "total", "low", "high"),
     [
