@@ -34,7 +34,7 @@ def evaluate(settings: Rollouts, out: Path, videos: int = 6) -> dict[str, Any]:
     played = play(settings)
     results = summarise(played, settings)
     out.mkdir(parents=True, exist_ok=True)
-    title = f"{settings.policy}, {len(played)} episodes"
+    title = f"{Path(settings.policy).stem}, {len(played)} episodes"
     bar_chart(out / "pads.png", {title: results})
     routes = [(episode.jumppad, episode.positions) for episode in played]
     route_map(out / "trajectories.png", routes, title)

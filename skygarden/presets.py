@@ -91,8 +91,8 @@ LAPTOP: Final = Preset(
     size="4m",
     pretrain=Pretrain(hours=100, training=_LAPTOP, augment=_CALM),
     finetune=Finetune(
-        training=replace(_LAPTOP, updates=600, learning_rate=2e-4, warm_up=20, checkpoint_every=100),
-        scratch=replace(_LAPTOP, updates=1200, checkpoint_every=100),
+        training=replace(_LAPTOP, updates=600, learning_rate=5e-4, warm_up=20, checkpoint_every=100),
+        scratch=replace(_LAPTOP, updates=600, warm_up=20, checkpoint_every=100),
         augment=_CALM,
     ),
     reward=RewardStage(compared=150),

@@ -175,7 +175,7 @@ def test_a_folder_with_another_stage_or_seed_is_refused_in_one_line(
     command("pretrain", *short, "--data", gameplay / "everybody")
     for other, wrong in (
         (("pretrain", *short, "--data", gameplay / "everybody", "--seed", 1), "seed"),
-        (("finetune", *short, "--data", gameplay / "ninja", "--policy", "scratch"), "base, stage"),
+        (("finetune", *short, "--data", gameplay / "ninja", "--policy", "scratch"), "stage"),
     ):
         with pytest.raises(SystemExit, match="2"):
             command(*other)
