@@ -24,3 +24,5 @@ test: setup
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/env.py
+	$(BIN)/python bench/policy.py
+	$(BIN)/python bench/train.py
