@@ -98,17 +98,23 @@ class ImportBleedingEdge:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain:
-    """Train a base policy on gameplay; a run that was stopped goes on."""
+class _Training:
+    """What commands that train a policy have in common."""
 
-    policy: str = "scratch"  # to start from: a name, a file or a run's folder; "scratch" for random weights
     preset: PresetName = "laptop"
-    data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
-    out: Path = Path("runs/base")  # folder of the run
     updates: int | None = None  # default: the preset's, as the next
     learning_rate: float | None = None
     seed: int = 0
     device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(_Training):
+    """Train a base policy on gameplay; a run that was stopped goes on."""
+
+    policy: str = "scratch"  # to start from: a name, a file or a run's folder; "scratch" for random weights
+    data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
+    out: Path = Path("runs/base")  # folder of the run
 
     def run(self) -> None:
         """Do it."""
@@ -122,17 +128,12 @@ class Pretrain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetune:
+class Finetune(_Training):
     """Fine-tune a policy on successful trajectories of one character; a run that was stopped goes on."""
 
     policy: str = "base-4m"  # to start from: a name, a file or a run's folder; "scratch" for random weights
-    preset: PresetName = "laptop"
     data: Path = Path("data/ninja")  # folder of gameplay; hours that the preset asks for and are missing are recorded
     out: Path = Path("runs/sft")  # folder of the run
-    updates: int | None = None  # default: the preset's, as the next
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "auto"
 
     def run(self) -> None:
         """Do it."""

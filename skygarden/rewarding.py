@@ -18,7 +18,6 @@ from agents.reward import (
     RewardArtefact,
     RewardModel,
     accuracy,
-    load_reward,
     save_reward,
     train_reward_model,
 )
@@ -66,7 +65,7 @@ def train_reward(
         f"{len(asked)} comparisons of {there} trajectories: {artefact.accuracy:.1%} of unseen ones right; "
         f"{out / 'reward.safetensors'}"
     )
-    return load_reward(out / "reward.safetensors")
+    return artefact
 
 
 def ask_about(
