@@ -6,7 +6,7 @@ processor computes its own part of the batch from end to end, and they meet once
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from copy import deepcopy
 from typing import TypeVar
 
@@ -47,7 +47,9 @@ class Replicas:
         def work_through(k: int) -> list[R]:
             return [work(self._policies[k], part) for number, part in numbered if number % count == k]
 
-        results = [job.result() for job in [self._pool.submit(work_through, k) for k in range(count)]]
+        jobs = [self._pool.submit(work_through, k) for k in range(count)]
+        wait(jobs)  # of all: after an error too, nobody may still be adding to gradients
+        results = [job.result() for job in jobs]
         self._sum_gradients()
         return [results[number % count][number // count] for number, _ in numbered]
 

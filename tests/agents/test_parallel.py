@@ -1,6 +1,7 @@
 """Laws of replicas: several copies do what one does, in the same order, with the same weights."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -181,17 +182,21 @@ def test_an_operation_uses_one_thread_while_there_are_copies_and_as_many_as_befo
         torch.set_num_threads(before)
 
 
-def test_what_an_error_left_behind_is_not_summed_later(policy, build) -> None:
+def test_an_error_waits_for_the_others_and_what_they_left_is_not_summed_later(policy, build) -> None:
     replicas = build(policy, 2)
+    done = list[float]()
 
     def fail(copy: Policy, amount: float) -> float:
-        add_to_bias(copy, amount)
         if amount == 1:
             raise ValueError("part 0")
+        time.sleep(0.05)  # so that the error comes first
+        add_to_bias(copy, amount)
+        done.append(amount)
         return amount
 
     with pytest.raises(ValueError, match="part 0"):
         replicas.run(fail, [1.0, 100.0])
+    assert done == [100.0]
     policy.zero_grad()
     replicas.run(add_to_bias, [1.0, 1.0])
     assert set(bias_gradient(policy)) == {2.0}
