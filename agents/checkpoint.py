@@ -23,6 +23,7 @@ from agents.policy import Policy, PolicyConfig
 from envs.errors import CheckpointError
 
 VERSION: Final = 1
+_EXTRA: Final = "extra/"
 
 _OPEN = cast("Any", safetensors.safe_open)  # the package has no types for its functions
 _SAVE = cast("Any", safetensors.torch).save_file
@@ -92,10 +93,12 @@ class Run:
         self._folder, self._policy, self._optimizer = folder, policy, optimizer
         self._fixed, self._notes = dict(fixed), dict(notes)
         self._trained = {name: p for name, p in policy.named_parameters() if p.requires_grad}
+        self.extras: dict[str, Tensor] = {}  # what the checkpoint that was resumed held besides
 
-    def save(self, done: int) -> None:
+    def save(self, done: int, extras: Mapping[str, Tensor] | None = None) -> None:
         """Write a checkpoint after `done` updates.
 
+        Args: extras: what else is needed to go on.
         Raises: CheckpointError: it cannot be written; the one before is still there.
         """
         state = {
@@ -103,6 +106,7 @@ class Run:
             for name, parameter in self._trained.items()
             for key, tensor in self._optimizer.state[parameter].items()
         }
+        state |= {f"{_EXTRA}{name}": tensor.contiguous() for name, tensor in (extras or {}).items()}
         write(self._state(done), "training", state, {"done": done})
         save_policy(self._policy, self.path, {"done": done, "training": self._fixed, **self._notes})
         for path in self._folder.glob("training-*.safetensors"):
@@ -124,6 +128,8 @@ class Run:
             keys = sorted(key for key in {*fixed, *self._fixed} if fixed.get(key) != self._fixed.get(key))
             raise CheckpointError(f"{self._folder} holds a run that differs in {', '.join(keys)}; use another folder")
         state, _ = read(self._state(done), "training")
+        extras = [name for name in state if name.startswith(_EXTRA)]
+        self.extras = {name.removeprefix(_EXTRA): state.pop(name) for name in extras}
         needed = {f"{name}/{key}": p for name, p in self._trained.items() for key in ("exp_avg", "exp_avg_sq")}
         steps = {f"{name}/step": torch.tensor(0.0) for name in self._trained}
         match(self._state(done), state, needed | steps)

@@ -7,6 +7,7 @@ instead of 32. Environments are reset one by one, so contexts have different len
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from agents.encoder import SIDE, EncoderWeights
 from agents.parameters import Precision, compute_device, compute_dtype
-from agents.policy import Head, Policy, Trunk, log_prob, sample, tempered
+from agents.policy import Policy, Trunk, log_prob, sample, tempered
 from envs.errors import OptionError
 
 Context = Literal["window", "chunked"]
@@ -80,9 +81,13 @@ class Actor:
         for share, (a, b) in zip(self._shares, pairwise(self._limits), strict=True):
             share.reset(torch.as_tensor(mask[a:b]))
 
-    def load_head(self, head: Head) -> None:
+    def load_head(self, weights: Mapping[str, Tensor]) -> None:
         """Act with the weights of another head from now on."""
-        self._head.load_state_dict(head.state_dict())
+        self._head.load_state_dict(weights)
+
+    def seed(self, seed: int) -> None:
+        """Draw actions anew from a seed."""
+        self._generator.manual_seed(seed)
 
     @torch.no_grad()  # not inference_mode: the features are trained on later
     def act(self, frames: NDArray[np.uint8]) -> Decision:
@@ -94,16 +99,21 @@ class Actor:
         expected = (self._limits[-1], SIDE, SIDE, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise OptionError(f"expected frames {expected} uint8, got {frames.shape} {frames.dtype}")
-        features = self._features(torch.as_tensor(frames, device=self.device))
+        features = self._features(torch.as_tensor(frames, device=self.device), torch.as_tensor(_lit(frames)))
         logits = tempered(self._head.logits(features.float()), self.config.temperature)
         actions = sample(logits, self._generator)
         return Decision(actions.cpu().numpy(), log_prob(logits, actions).cpu().numpy(), features.cpu())
 
-    def _features(self, frames: Tensor) -> Tensor:
+    def _features(self, frames: Tensor, lit: Tensor) -> Tensor:
         if self._pool is None:
-            return self._shares[0].features(frames)
-        parts = [frames[a:b] for a, b in pairwise(self._limits)]
-        return torch.cat(list(self._pool.map(_Share.features, self._shares, parts)))
+            return self._shares[0].features(frames, lit)
+        parts = [(frames[a:b], lit[a:b]) for a, b in pairwise(self._limits)]
+        return torch.cat(list(self._pool.map(_Share.features, self._shares, *zip(*parts, strict=True))))
+
+
+def _lit(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(B,): the frames that are not black, as those are that pad an episode."""
+    return np.asarray(np.ascontiguousarray(frames).reshape(len(frames), -1).view(np.uint64).any(1))
 
 
 class _Share:
@@ -116,23 +126,34 @@ class _Share:
         self._past = torch.zeros(batch, self._limit, width, dtype=encoder.stem.dtype, device=self._device)  # embeddings
         self._lengths = torch.zeros(batch, dtype=torch.int64)
         self._cache = trunk.transformer.cache(batch) if context == "chunked" else None
+        self._black = trunk.embed(torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8, device=self._device), encoder)
 
     def reset(self, mask: Tensor) -> None:
         self._lengths[mask] = 0
 
     @torch.no_grad()  # of each thread on its own
-    def features(self, frames: Tensor) -> Tensor:
+    def features(self, frames: Tensor, lit: Tensor) -> Tensor:
         full = self._lengths == self._limit
         if full.any():
             self._shorten(full.nonzero().squeeze(1))
         lengths = self._lengths.to(self._device)
-        embeddings = self._trunk.embed(frames, self._encoder)
+        embeddings = self._embed(frames, lit)
         self._past[torch.arange(len(frames), device=self._device), lengths] = embeddings
         self._lengths = self._lengths + 1  # not in place: on a CPU `lengths` is the same memory
         transformer = self._trunk.transformer
         if self._cache is not None:
             return transformer.extend(embeddings, lengths, self._cache)
         return transformer.last(self._past[:, : int(self._lengths.max())], lengths + 1)
+
+    def _embed(self, frames: Tensor, lit: Tensor) -> Tensor:
+        """The embeddings of frames, of which those that are not `lit` are black and need no encoder."""
+        if lit.all():
+            return self._trunk.embed(frames, self._encoder)
+        embeddings = self._black.repeat(len(frames), 1)
+        if lit.any():
+            there = lit.to(self._device)
+            embeddings[there] = self._trunk.embed(frames[there], self._encoder)
+        return embeddings
 
     def _shorten(self, rows: Tensor) -> None:
         """Make room in full contexts: drop the oldest frame, or with a cache all but the newest half."""

@@ -5,8 +5,9 @@ take less than a millisecond, and on a busy machine the waits cost more than the
 processor computes its own part of the batch from end to end, and they meet once an update.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TypeVar
 
@@ -16,6 +17,17 @@ from agents.policy import Policy
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+
+@contextmanager
+def one_thread() -> Generator[None, None, None]:
+    """Have PyTorch use one thread an operation, and as many as before afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Replicas:

@@ -1,5 +1,6 @@
 """How weights start, in what precision and where they are used. Random numbers come from a given generator."""
 
+import math
 from typing import Literal
 
 import torch
@@ -47,6 +48,20 @@ def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def parameter_count(module: nn.Module) -> int:
     """The number of trained numbers."""
     return sum(p.numel() for p in module.parameters())
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.inf) -> float:
+    """Step an optimizer down the gradient of a loss.
+
+    Args: clip: the largest norm that the gradient may have. Returns: the norm that it had; where that is not a finite
+      number the weights stay as they are.
+    """
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    norm = float(torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip))
+    if math.isfinite(norm):
+        optimizer.step()
+    return norm
 
 
 def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:

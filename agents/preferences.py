@@ -76,3 +76,15 @@ def all_pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every pair of `count` trajectories once: count (count - 1) / 2 of them."""
     first, second = np.triu_indices(count, 1)
     return first.astype(np.int64), second.astype(np.int64)
+
+
+def some_pairs(count: int, number: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A number of different pairs of `count` trajectories, in any order.
+
+    Raises: OptionError: there are not so many.
+    """
+    first, second = all_pairs(count)
+    if not 1 <= number <= len(first):
+        raise OptionError(f"{count} trajectories make 1 to {len(first)} comparisons, got {number}")
+    chosen = rng.choice(len(first), number, replace=False)
+    return first[chosen], second[chosen]

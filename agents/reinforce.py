@@ -7,12 +7,14 @@ divergence to a reference policy and the entropy can be added. An episode that w
 how much more likely the present one would play it, step by step and bounded (an action's importance weight).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from agents.parameters import descend
 from agents.policy import Head, entropy, kl_divergence, log_prob, tempered
 from envs.errors import DataError, DivergedError, OptionError
 
@@ -133,11 +135,8 @@ def update_head(
     divergence = (kl_divergence(logits, before) * played).sum() / steps
     spread = (entropy(logits) * played).sum() / steps
     loss = reinforce_loss(log_probs, played, advantages(batch.rewards, config.baseline), weights)
-    optimizer.zero_grad()
-    torch.autograd.backward(loss + config.kl * divergence - config.entropy * spread)
-    norm = float(torch.nn.utils.clip_grad_norm_(head.parameters(), config.clip))
-    if not (torch.isfinite(loss) and norm < float("inf")):
+    norm = descend(optimizer, loss + config.kl * divergence - config.entropy * spread, config.clip)
+    if not math.isfinite(norm):
         raise DivergedError(f"this batch gives loss {loss.item()} and gradient norm {norm}; lower the learning rate")
-    optimizer.step()
     weight = (weights * played).sum() / steps
     return Update(batch.rewards.mean().item(), divergence.item(), spread.item(), weight.item(), norm)

@@ -9,6 +9,7 @@ Source: paper, sections 3.4 and C.3.
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agents.checkpoint import match, read, write
-from agents.parameters import Affine
+from agents.parameters import Affine, descend
 from agents.transformer import linear
 from envs.errors import CheckpointError, DataError, OptionError
 
@@ -32,14 +33,24 @@ class RewardConfig:
     """How to train. The defaults are the paper's."""
 
     epochs: int = 200  # 50 for the largest set
+    most_updates: int | None = None  # after which training ends before its epochs do
     batch_size: int = 2048  # comparisons
     learning_rate: float = 1e-4
     weight_decay: float = 0.1  # L2
+    shift: int = 0  # steps by which a batch's trajectories are moved in time, at most; see `shifted`
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size) < 1 or self.learning_rate <= 0 or self.weight_decay < 0 or self.seed < 0:
+        counts = (self.epochs, self.batch_size, 1 if self.most_updates is None else self.most_updates)
+        if min(counts) < 1 or self.learning_rate <= 0 or min(self.weight_decay, self.seed) < 0:
             raise OptionError(f"a reward model takes counts of 1 or more and a rate above 0, got {self}")
+        if not 0 <= self.shift < STEPS:
+            raise OptionError(f"trajectories can be shifted by 0 to {STEPS - 1} steps, got {self.shift}")
+
+    def updates(self, comparisons: int) -> int:
+        """How many updates training on so many comparisons takes."""
+        updates = self.epochs * -(-comparisons // self.batch_size)
+        return min(updates, self.most_updates or updates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +91,13 @@ class RewardModel(nn.Module):
         self.register_buffer("range", torch.tensor([0.0, 1.0]))  # of the raw rewards of the training trajectories
 
     def raw(self, embeddings: Tensor) -> Tensor:
-        """(B, 100, width) to (B,), on no particular scale.
+        """(B, 100, width) to (B,) float32, on no particular scale; steps are summed up in the embeddings' dtype.
 
         Raises: DataError: embeddings of another shape.
         """
         if embeddings.shape[1:] != (STEPS, self.width):
             raise DataError(f"expected embeddings (B, {STEPS}, {self.width}), got {tuple(embeddings.shape)}")
-        steps = linear(F.gelu(linear(embeddings, self.step_hidden)), self.step_out)
+        steps = linear(F.gelu(linear(embeddings, self.step_hidden)), self.step_out).float()
         return linear(F.gelu(linear(steps.flatten(1), self.hidden)), self.out).squeeze(1)
 
     def score(self, embeddings: Tensor) -> Tensor:
@@ -179,48 +190,54 @@ def accuracy(rewards: Tensor, comparisons: Comparisons) -> float:
     return float(((margin * wanted > 0).float() + 0.5 * (margin == 0).float()).mean())
 
 
+def shifted(embeddings: Tensor, by: int) -> Tensor:
+    """Trajectories, (B, 100, width), moved in time: what is missing at an end is what is seen there, repeated.
+
+    Moved alike, the better of two stays the better one (but for an end that is pushed out), and the model learns to see
+    what happens whenever it happens. The paper does without; with few comparisons it is worth twice as many.
+    Source: temporal cropping in SURF (Park et al., 2022).
+
+    Args: by: steps, back in time above 0.
+    """
+    if by > 0:
+        return torch.cat((embeddings[:, by:], embeddings[:, -1:].expand(-1, by, -1)), 1)
+    if by < 0:
+        return torch.cat((embeddings[:, :1].expand(-1, -by, -1), embeddings[:, :by]), 1)
+    return embeddings
+
+
 def train_reward_model(
     model: RewardModel, embeddings: Tensor, comparisons: Comparisons, config: RewardConfig
 ) -> Generator[float, None, None]:
     """Train in place on comparisons of trajectories, then fit the range to all of them.
 
     Args: embeddings: (M, 100, width), of the trajectories that comparisons count.
-    Yields: the loss of every epoch, nats a comparison.
+    Yields: the loss of every update, nats a comparison.
     """
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    for _ in range(config.epochs):
-        order = torch.randperm(len(comparisons), generator=generator)
-        yield _train_epoch(model, optimizer, embeddings, comparisons, order, config.batch_size)
+    batches = _batches(len(comparisons), config.batch_size, generator)
+    for chosen in islice(batches, config.updates(len(comparisons))):
+        by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
+        pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
+        there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
+        first, second = model.raw(shifted(embeddings[there], by))[places]
+        loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
+        descend(optimizer, loss)
+        yield loss.item()
     model.fit_range(embeddings)
+
+
+def _batches(count: int, size: int, generator: torch.Generator) -> Generator[Tensor, None, None]:
+    """Indices in a new order every epoch, without end."""
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from (order[k : k + size] for k in range(0, count, size))
 
 
 def random_projection(pixels: int, generator: torch.Generator) -> Tensor:
     """The fixed map of flattened frames in [0, 1] that stands in for the agent: (512, pixels)."""
     return torch.randn(PROJECTION, pixels, generator=generator) / pixels**0.5
-
-
-def _train_epoch(
-    model: RewardModel,
-    optimizer: torch.optim.Optimizer,
-    embeddings: Tensor,
-    comparisons: Comparisons,
-    order: Tensor,
-    batch_size: int,
-) -> float:
-    """Learn from every comparison once, in an order, and return the mean loss."""
-    total = 0.0
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
-        there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
-        first, second = model.raw(embeddings[there])[places]
-        loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        total += loss.item() * len(chosen)
-    return total / len(order)
 
 
 def _distinct(indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,3 +38,7 @@ class DataError(SkygardenError, ValueError):
 
 class DivergedError(SkygardenError, ArithmeticError):
     """A loss or gradient is not a finite number; training stopped before it changed the weights."""
+
+
+class DeliveryError(SkygardenError, ConnectionError):
+    """Episodes do not come, or a learner cannot be reached: a worker or the connection is gone."""

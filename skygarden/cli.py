@@ -18,18 +18,65 @@ Pad = Literal["left", "middle", "right"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Demo:
+class Align:
+    """Align an agent with a preference, from imitation to online learning; ends in a report. What is there is kept."""
+
+    to: Pad  # the pad that the synthetic designer prefers
+    policy: str = "base-4m"  # trained on people's gameplay: a name, a file or a run's folder
+    finetuned: str | None = None  # one that is fine-tuned already, which leaves that stage out
+    preset: PresetName = "laptop"
+    rounds: int = 1  # of collecting episodes and imitating the best
+    updates: int | None = None  # online; default: the preset's
+    workers: int | None = None  # processes that play; default: the preset's
+    seed: int = 0
+    device: str = "auto"
+    data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
+    out: Path | None = None  # folder of the run; default: runs/align- and the pad
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.pipeline import Alignment, align
+        from skygarden.presets import PRESETS, online_settings
+
+        preset = PRESETS[self.preset]
+        changes = {"updates": self.updates, "shares": self.workers}
+        align(
+            Alignment(
+                to=self.to,
+                preset=replace(preset, online=online_settings(preset.online, self.seed, changes)),
+                base=self.policy,
+                finetuned=self.finetuned,
+                rounds=self.rounds,
+                seed=self.seed,
+                data=self.data,
+                device=self.device,
+                out=self.out or Path("runs") / f"align-{self.to}",
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(Align):
+    """Align the agent in the box to the left pad, in the folder `demo`; ends in a report."""
+
+    to: Pad = "left"
+    data: Path = Path("demo/gameplay")
+    out: Path | None = Path("demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
     """Let scripted players play; write a video, a contact sheet, a map and a page that shows them."""
 
-    out: Path = Path("demo")  # folder to write to
+    out: Path = Path("world")  # folder to write to
     players: int = 200
     seed: int = 0
 
     def run(self) -> None:
         """Do it."""
-        from skygarden.demo import demo
+        from skygarden.world import world
 
-        demo(self.out, self.players, self.seed)
+        world(self.out, self.players, self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,9 +258,10 @@ class Reward:
     preset: PresetName = "laptop"
     out: Path = Path("runs/reward")  # folder to write to
     trajectories: int | None = None  # that may be compared, the others are the test; default: the preset's, as the next
-    compared: int | None = None  # of those, by the synthetic designer: all pairs
+    comparisons: int | None = None  # that the synthetic designer makes among those
     rationality: float = float("inf")  # how surely it prefers the better one; 0 is a coin
     mistake: float = 0.0  # chance of an answer the wrong way round
+    curve: int = 0  # seeds with which to plot accuracy against the number of comparisons, for two encoders
     seed: int = 0
 
     def run(self) -> None:
@@ -226,11 +274,97 @@ class Reward:
         stage = replace(
             stage,
             trajectories=self.trajectories or stage.trajectories,
-            compared=self.compared or stage.compared,
+            comparisons=self.comparisons or stage.comparisons,
             training=replace(stage.training, seed=self.seed),
         )
         teacher = Teacher(rationality=self.rationality, mistake=self.mistake)
         train_reward(stage, self.episodes, self.to, self.preferences, self.out, teacher)
+        if self.curve:
+            from skygarden.reward_curve import reward_curve
+
+            reward_curve(stage, self.episodes, self.to, self.out, self.curve)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Preference fine-tuning: imitate the collected episodes that the reward model scores best, with the head alone."""
+
+    policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder; who played the episodes
+    episodes: Path = Path("runs/episodes.safetensors")  # as `collect` writes them
+    reward: Path = Path("runs/reward/reward.safetensors")
+    preset: PresetName = "laptop"
+    out: Path = Path("runs/tuned")  # folder to write to
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.presets import PRESETS
+        from skygarden.tuning import tune
+
+        tune(PRESETS[self.preset].tuning, self.policy, self.episodes, self.reward, self.out, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online:
+    """Align a policy online, with workers on this machine; a run that was stopped goes on."""
+
+    policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder
+    reference: str | None = None  # the policy to stay close to; default: the one that is aligned
+    reward: Path = Path("runs/reward/reward.safetensors")
+    preset: PresetName = "laptop"
+    out: Path = Path("runs/online")  # folder of the run
+    updates: int | None = None  # default: the preset's, as the next
+    learning_rate: float | None = None
+    baseline: Literal["none", "leave_one_out"] | None = None
+    kl: float | None = None  # weight of the KL divergence to the reference
+    entropy: float | None = None  # weight of the entropy
+    max_policy_lag: int | None = None  # updates that the head that plays may be behind
+    workers: int | None = None  # that share a batch
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.online import online
+        from skygarden.presets import PRESETS, online_settings
+
+        changes = {
+            "updates": self.updates,
+            "learning_rate": self.learning_rate,
+            "baseline": self.baseline,
+            "kl": self.kl,
+            "entropy": self.entropy,
+            "max_policy_lag": self.max_policy_lag,
+            "shares": self.workers,
+        }
+        config = online_settings(PRESETS[self.preset].online, self.seed, changes)
+        online(config, self.policy, self.reference or self.policy, self.reward, self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """Play for a learner elsewhere until it is done. Its token is read from the variable SKYGARDEN_TOKEN."""
+
+    learner: str  # HOST:PORT
+    name: str  # that the learner knows this worker by
+    device: str = "auto"
+    processors: int = 1  # that play
+
+    def run(self) -> None:
+        """Do it."""
+        import logging
+        import os
+
+        from rollout.processes import TOKEN
+        from rollout.worker import WorkerConfig, work
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        token = os.environ.get(TOKEN, "")
+        played = work(
+            WorkerConfig(
+                learner=self.learner, name=self.name, token=token, device=self.device, processors=self.processors
+            )
+        )
+        print(f"{played} episodes played")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +384,8 @@ class Export:
 
 COMMANDS = {
     "demo": Demo,
+    "align": Align,
+    "world": World,
     "gameplay": Gameplay,
     "import-bleeding-edge": ImportBleedingEdge,
     "watch": Watch,
@@ -259,6 +395,9 @@ COMMANDS = {
     "evaluate": Evaluate,
     "collect": Collect,
     "reward": Reward,
+    "tune": Tune,
+    "online": Online,
+    "worker": Worker,
     "export": Export,
 }
 

@@ -23,9 +23,10 @@ from skygarden.video import write_video
 OUTCOMES: Final = (*JUMPPADS, None)
 
 
-def evaluate(settings: Rollouts, out: Path, videos: int = 6) -> dict[str, Any]:
+def evaluate(settings: Rollouts, out: Path, videos: int = 6, title: str | None = None) -> dict[str, Any]:
     """Let a policy play, show a table, and write to `out`: results.json, pictures, videos of the first episodes.
 
+    Args: title: what pictures and table call the policy; default: its file's name.
     Returns: what is in results.json.
     Raises: OptionError: there is no such policy, or fewer than no videos are wanted.
     """
@@ -34,7 +35,7 @@ def evaluate(settings: Rollouts, out: Path, videos: int = 6) -> dict[str, Any]:
     played = play(settings)
     results = summarise(played, settings)
     out.mkdir(parents=True, exist_ok=True)
-    title = f"{Path(settings.policy).stem}, {len(played)} episodes"
+    title = f"{title or Path(settings.policy).stem}, {len(played)} episodes"
     bar_chart(out / "pads.png", {title: results})
     routes = [(episode.jumppad, episode.positions) for episode in played]
     route_map(out / "trajectories.png", routes, title)

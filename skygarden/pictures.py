@@ -99,6 +99,42 @@ def curves(path: Path, series: Mapping[str, Sequence[tuple[int, float]]], title:
     figure.savefig(path)
 
 
+def accuracy_chart(path: Path, accuracies: Mapping[str, Mapping[int, Sequence[float]]], title: str) -> None:
+    """Save accuracy against the number of comparisons: means and ranges over seeds, by encoder."""
+    figure: Any = Figure(figsize=(8, 4.5), dpi=110, layout="constrained")
+    axes: Any = figure.subplots()
+    for name, by_size in accuracies.items():
+        sizes, values = list(by_size), np.array(list(by_size.values()))
+        axes.plot(sizes, values.mean(1), marker="o", label=f"{name} encoder")
+        axes.fill_between(sizes, values.min(1), values.max(1), alpha=0.2)
+    axes.set(title=title, xlabel="comparisons", ylabel="accuracy on unseen pairs", xscale="log", ylim=(0.5, 1.0))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path)
+
+
+def online_chart(path: Path, metrics: Sequence[Mapping[str, Any]], wanted: str) -> None:
+    """Save how an online run went, over its episodes: score and success above, KL divergence and entropy below.
+
+    Args: metrics: what `skygarden.online.read_metrics` returns.
+    """
+    figure: Any = Figure(figsize=(9, 6.5), dpi=110, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    episodes = np.cumsum([line["episodes"] for line in metrics])
+    span = max(1, min(10, len(metrics) // 5))
+    names = {"success": f"reaches the {wanted} pad", "score": "reward model's score"}
+    for axes, keys in ((above, ("success", "score")), (below, ("kl", "entropy"))):
+        for key in keys:
+            values = np.array([line[key] for line in metrics], np.float64)
+            mean = np.convolve(values, np.full(span, 1 / span), "valid")
+            axes.plot(episodes[span - 1 :], mean, label=names.get(key, key))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    above.set(ylim=(0, 1), title=f"Online, means of {span} updates")
+    below.set(xlabel="episodes", ylabel="nats an action")
+    figure.savefig(path)
+
+
 def _island(title: str) -> tuple[Any, Any]:
     """A figure and its axes with the launch island from above."""
     figure: Any = Figure(figsize=(8, 8), dpi=110, layout="constrained")

@@ -1,14 +1,17 @@
 """Settings of every stage, by preset: the paper's, one for a machine with two cores, and one for a quick check."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from agents.augment import VPT, AugmentConfig
 from agents.data import LoaderConfig
+from agents.head_tuning import HeadTuningConfig
 from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
+from agents.reinforce import ReinforceConfig
 from agents.reward import RewardConfig
+from rollout.learner import OnlineConfig
 
 Name = Literal["paper", "laptop", "smoke"]
 
@@ -43,8 +46,16 @@ class RewardStage:
     """A reward model from comparisons of collected episodes."""
 
     trajectories: int = 1000  # that may be compared; the others are the test
-    compared: int = 1000  # of those, by the synthetic designer: all pairs
+    comparisons: int | None = None  # that the synthetic designer makes, of pairs drawn at random; None is all pairs
     training: RewardConfig = field(default_factory=RewardConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """Preference fine-tuning of the head."""
+
+    share: float = 0.2  # of the trajectories, those that score best
+    training: HeadTuningConfig = field(default_factory=HeadTuningConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +66,26 @@ class Preset:
     pretrain: Pretrain
     finetune: Finetune
     reward: RewardStage
+    tuning: Tuning
+    online: OnlineConfig
+    collected: int = 2400  # episodes to compare
+    evaluated: int = 1000  # episodes of every stage's agent
 
 
 def changed(training: ImitationConfig, updates: int | None, learning_rate: float | None) -> ImitationConfig:
     """Settings with another number of updates or learning rate, where one is given."""
     given = {"updates": updates, "learning_rate": learning_rate}
     return replace(training, **{name: value for name, value in given.items() if value is not None})
+
+
+def online_settings(config: OnlineConfig, seed: int, changes: Mapping[str, Any]) -> OnlineConfig:
+    """Settings with a seed and what else is given for fields of OnlineConfig or ReinforceConfig; None is not."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    ours = {field.name for field in fields(OnlineConfig)}
+    reinforce = replace(config.reinforce, **{name: value for name, value in given.items() if name not in ours})
+    return replace(
+        config, reinforce=reinforce, seed=seed, **{name: value for name, value in given.items() if name in ours}
+    )
 
 
 def loader(training: ImitationConfig, augment: AugmentConfig | None, context: int, seed: int) -> LoaderConfig:
@@ -73,6 +98,8 @@ PAPER: Final = Preset(
     pretrain=Pretrain(hours=9875, training=PRETRAIN, held_out=0.001),
     finetune=Finetune(training=FINETUNE, scratch=replace(FINETUNE, updates=20_000, learning_rate=1e-4, warm_up=1000)),
     reward=RewardStage(training=RewardConfig(epochs=50)),
+    tuning=Tuning(),
+    online=OnlineConfig(),
 )
 
 # A 4-million-parameter network on two cores sees a hundredth of the paper's frames, once, so it learns faster and the
@@ -87,6 +114,7 @@ _LAPTOP: Final = ImitationConfig(
     warm_up=100,
     checkpoint_every=150,
 )
+_QUICK_REWARD: Final = RewardConfig(batch_size=8192, learning_rate=3e-4, most_updates=200, shift=30)
 LAPTOP: Final = Preset(
     size="4m",
     pretrain=Pretrain(hours=100, training=_LAPTOP, augment=_CALM),
@@ -95,7 +123,9 @@ LAPTOP: Final = Preset(
         scratch=replace(_LAPTOP, updates=600, warm_up=20, checkpoint_every=100),
         augment=_CALM,
     ),
-    reward=RewardStage(compared=150),
+    reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
+    tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),
+    online=OnlineConfig(updates=150, reinforce=ReinforceConfig(learning_rate=3e-4, baseline="leave_one_out")),
 )
 
 _SMOKE: Final = replace(_LAPTOP, updates=4, batch_size=4, micro_batch=2, warm_up=1, checkpoint_every=2)
@@ -105,7 +135,11 @@ SMOKE: Final = Preset(
     finetune=Finetune(
         training=_SMOKE, scratch=_SMOKE, augment=_CALM, per_pad=1, hours=0.5, held_out_per_pad=1, held_out_windows=4
     ),
-    reward=RewardStage(trajectories=8, compared=8, training=RewardConfig(epochs=3)),
+    reward=RewardStage(trajectories=8, training=RewardConfig(epochs=3)),
+    tuning=Tuning(training=HeadTuningConfig(updates=2, batch_size=64)),
+    online=OnlineConfig(updates=2, reinforce=ReinforceConfig(batch_size=4)),
+    collected=16,
+    evaluated=8,
 )
 
 PRESETS: Final[Mapping[Name, Preset]] = MappingProxyType({"paper": PAPER, "laptop": LAPTOP, "smoke": SMOKE})

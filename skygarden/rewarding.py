@@ -12,15 +12,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from agents.preferences import Outcome, Teacher, all_pairs, ask, returns
-from agents.reward import (
-    Comparisons,
-    RewardArtefact,
-    RewardModel,
-    accuracy,
-    save_reward,
-    train_reward_model,
-)
+from agents.parallel import one_thread
+from agents.parameters import compute_dtype
+from agents.preferences import Outcome, Teacher, all_pairs, ask, returns, some_pairs
+from agents.reward import Comparisons, RewardArtefact, RewardModel, accuracy, save_reward, train_reward_model
 from envs.episode import Episode
 from envs.errors import DataError
 from rollout.preferences import Preferences, read_preferences, write_preferences
@@ -48,10 +43,7 @@ def train_reward(
         )
     digest = hash_of(episodes)
     worth = returns([Outcome(e.jumppad, len(e)) for e in played], wanted, teacher.myopia)
-    if preferences is None:
-        asked = ask_about(np.arange(min(stage.compared, stage.trajectories)), worth, teacher, stage, digest)
-    else:
-        asked = read_preferences(preferences, digest)
+    asked = ask_about(stage, worth, teacher, digest) if preferences is None else read_preferences(preferences, digest)
     write_preferences(out / "preferences.parquet", asked)
     model, there = learn(stage, played, asked)
     artefact = RewardArtefact(
@@ -68,12 +60,14 @@ def train_reward(
     return artefact
 
 
-def ask_about(
-    indices: NDArray[np.int64], worth: NDArray[np.float64], teacher: Teacher, stage: RewardStage, episodes: str
-) -> Preferences:
-    """A synthetic designer's answers about all pairs of some episodes; those it passes on are left out."""
-    first, second = (indices[k] for k in all_pairs(len(indices)))
-    answers = ask(teacher, worth, first, second, np.random.default_rng(stage.training.seed))
+def ask_about(stage: RewardStage, worth: NDArray[np.float64], teacher: Teacher, episodes: str) -> Preferences:
+    """A synthetic designer's answers about pairs of the first episodes; those it passes on are left out."""
+    rng = np.random.default_rng(stage.training.seed)
+    if stage.comparisons is None:
+        first, second = all_pairs(stage.trajectories)
+    else:
+        first, second = some_pairs(stage.trajectories, stage.comparisons, rng)
+    answers = ask(teacher, worth, first, second, rng)
     given = ~np.isnan(answers)
     count = int(given.sum())
     return Preferences(
@@ -91,37 +85,49 @@ def learn(stage: RewardStage, played: Sequence[Episode], asked: Preferences) -> 
 
     Raises: DataError: an episode of the preferences is one to test on.
     """
-    there, places = np.unique(np.stack((asked.first, asked.second)), return_inverse=True)
+    there, comparisons = compared(asked)
     if there[-1] >= stage.trajectories:
         raise DataError(f"episode {there[-1]} is compared, and from {stage.trajectories} on they are kept for the test")
-    compared: list[int] = there.tolist()
-    embeddings = features_of([played[k] for k in compared])
-    first, second = (torch.as_tensor(row) for row in places.reshape(2, -1))
-    comparisons = Comparisons(first, second, torch.as_tensor(asked.preference))
+    embeddings = features_of([played[k] for k in there]).to(compute_dtype("auto", torch.device("cpu")))
     model = RewardModel(embeddings.shape[2], torch.Generator().manual_seed(stage.training.seed))
-    epochs = train_reward_model(model, embeddings, comparisons, stage.training)
-    for _ in track(epochs, "reward model", total=stage.training.epochs):
-        pass
+    losses = train_reward_model(model, embeddings, comparisons, stage.training)
+    with one_thread():
+        for _ in track(losses, "reward model", total=stage.training.updates(len(comparisons))):
+            pass
     return model, len(there)
 
 
-@torch.no_grad()
+def compared(asked: Preferences) -> tuple[list[int], Comparisons]:
+    """The episodes that preferences compare, in order, and the comparisons with indices into those."""
+    there, places = np.unique(np.stack((asked.first, asked.second)), return_inverse=True)
+    first, second = (torch.as_tensor(row) for row in places.reshape(2, -1))
+    return there.tolist(), Comparisons(first, second, torch.as_tensor(asked.preference))
+
+
 def test_accuracy(model: RewardModel, unseen: Sequence[Episode], wanted: str) -> float:
     """The share of pairs of unseen episodes that the model ranks as the paper's rule does."""
+    return accuracy(scores_of(model, features_of(unseen)), test_pairs(unseen, wanted))
+
+
+def test_pairs(unseen: Sequence[Episode], wanted: str) -> Comparisons:
+    """What the paper's rule says of pairs of episodes: of all, or of as many as are enough."""
     rng = np.random.default_rng(_SEED)
-    first, second = all_pairs(len(unseen))
-    if len(first) > TEST_PAIRS:
-        chosen = rng.choice(len(first), TEST_PAIRS, replace=False)
-        first, second = first[chosen], second[chosen]
+    pairs = len(unseen) * (len(unseen) - 1) // 2
+    first, second = some_pairs(len(unseen), min(pairs, TEST_PAIRS), rng)
     worth = returns([Outcome(e.jumppad, len(e)) for e in unseen], wanted)
     answers = ask(Teacher(), worth, first, second, rng).astype(np.float32)
-    rewards = torch.cat([model.score(features_of(unseen[k : k + 256])) for k in range(0, len(unseen), 256)])
-    return accuracy(rewards, Comparisons(*(torch.as_tensor(column) for column in (first, second, answers))))
+    return Comparisons(*(torch.as_tensor(column) for column in (first, second, answers)))
+
+
+@torch.no_grad()
+def scores_of(model: RewardModel, embeddings: torch.Tensor) -> torch.Tensor:
+    """Rewards, (N, 100, width) to (N,), some at a time."""
+    return torch.cat([model.score(embeddings[k : k + 256].float()) for k in range(0, len(embeddings), 256)])
 
 
 def features_of(episodes: Sequence[Episode]) -> torch.Tensor:
-    """Padded features, (N, 100, width) float32."""
-    return torch.as_tensor(np.stack([episode.features for episode in episodes])).float()
+    """Padded features, (N, 100, width) float16."""
+    return torch.as_tensor(np.stack([episode.features for episode in episodes]))
 
 
 def hash_of(path: Path) -> str:

@@ -82,7 +82,7 @@ def test_a_new_head_acts_and_the_trunk_stays(policy, tiny, frames):
     head = Head(tiny.width, torch.Generator().manual_seed(9))
     with torch.no_grad():
         head.out.bias[1] = 50.0  # A is pressed, whatever is seen
-    actor.load_head(head)
+    actor.load_head(head.state_dict())
     actor.reset(np.array([True]))
     after = actor.act(frames(1))
     assert after.actions[0, 0] == 1

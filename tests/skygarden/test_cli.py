@@ -34,7 +34,7 @@ def test_gameplay_is_recorded_and_watched(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_demo_leaves_something_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, "demo", "--out", str(tmp_path), "--players", "16")
+    run(monkeypatch, "world", "--out", str(tmp_path), "--players", "16")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for name in ("players.mp4", "routes.png", "experts.png", "contact-sheet.png"):
         assert f'src="{name}"' in page
@@ -84,7 +84,7 @@ def test_a_demo_of_too_few_players_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run(monkeypatch, "demo", "--out", str(tmp_path), "--players", "3")
+        run(monkeypatch, "world", "--out", str(tmp_path), "--players", "3")
     assert "the video shows 16 players, got --players 3" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from skygarden.presets import RewardStage
 from skygarden.rewarding import hash_of, train_reward
 
 TRUNK = "c" * 64
-STAGE = RewardStage(trajectories=40, compared=12, training=RewardConfig(epochs=30, learning_rate=3e-3))
+STAGE = RewardStage(trajectories=40, comparisons=66, training=RewardConfig(epochs=30, learning_rate=3e-3))
 
 
 def episode(seed: int) -> Episode:

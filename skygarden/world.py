@@ -1,4 +1,4 @@
-"""What `make demo` does: let the scripted players play, and make something to look at."""
+"""The world to look at: scripted players at play, and a page that shows them."""
 
 import html
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _GRID: Final = 4  # players across and down the video
 _STEPS: Final = 110
 
 
-def demo(out: Path, players: int, seed: int) -> Path:
+def world(out: Path, players: int, seed: int) -> Path:
     """Play, and write a video, a contact sheet, a map of the routes and a page with all of them; returns the page.
 
     Raises: OptionError: too few players to fill the video.
@@ -93,7 +93,7 @@ def _page(players: int, reached: dict[str | None, int], kinds: set[str]) -> str:
         f"<tr><td>{pad or 'none'}</td><td>{n}</td><td>{n / players:.0%}</td></tr>" for pad, n in reached.items()
     )
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Skygarden demo</title>
+<html lang="en"><meta charset="utf-8"><title>Skygarden: the stand-in</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1060px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
 img, video {{ max-width: 100%; image-rendering: pixelated; }}

@@ -1,0 +1,219 @@
+"""The learner: batches of episodes in, versions of the head out.
+
+Batch b is played by version max(0, b - lag) of the head, so what is played does not depend on who was faster, and a run
+that was stopped goes on as if it had not been. With lag 0, the paper's way, workers wait for each update.
+"""
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.checkpoint import Run
+from agents.inference import Context
+from agents.policy import Policy
+from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, update_head
+from agents.reward import RewardArtefact
+from envs.episode import Episode
+from envs.errors import DeliveryError, OptionError
+from rollout.codec import Stamp
+from rollout.desk import Assignment
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """How to learn online. The defaults are the paper's."""
+
+    updates: int = 600
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    max_policy_lag: int = 0  # updates that the head that plays may be behind
+    context: Context = "chunked"
+    temperature: float = 1.0
+    shares: int = 2  # assignments that a batch is made of: as many workers can play it at once
+    seed: int = 0
+    checkpoint_every: int = 10  # updates
+    patience: float = 300.0  # seconds that may pass without an episode
+
+    def __post_init__(self) -> None:
+        if min(self.updates, self.checkpoint_every) < 1 or min(self.max_policy_lag, self.seed) < 0:
+            raise OptionError(f"learning online takes updates of 1 or more, lag and seed of 0 or more, got {self}")
+        if not 1 <= self.shares <= self.reinforce.batch_size or self.patience <= 0:
+            raise OptionError(f"a batch of {self.reinforce.batch_size} makes 1 to as many shares, got {self.shares}")
+
+
+class Workers(Protocol):
+    """Those who play."""
+
+    def publish(self, version: int, weights: Mapping[str, Tensor], oldest: int) -> None:
+        """Have a version of the head played from now on; those before `oldest` are no longer asked for."""
+        ...
+
+    def post(self, assignment: Assignment) -> None:
+        """Have an assignment played."""
+        ...
+
+    def wait(self, numbers: Sequence[int], patience: float) -> list[tuple[Episode, Stamp]]:
+        """What came of assignments; see `rollout.desk.Desk.wait`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineMetrics:
+    """What an update reports."""
+
+    update: int  # how many are done
+    learnt: Update
+    episodes: int  # of the batch
+    reached: dict[str, int]  # episodes by pad, for evaluation only; nothing is learnt from it
+    steps: float  # mean length of an episode
+    staleness: float  # mean number of updates that the head that played was behind
+    seconds: float  # since the update before
+    learning: float  # seconds of that for scores, loss and update
+
+
+def train_online(
+    policy: Policy,
+    reference: Policy,
+    reward: RewardArtefact,
+    trunk: str,
+    workers: Workers,
+    config: OnlineConfig,
+    folder: Path,
+    identity: Mapping[str, Any] | None = None,
+) -> Generator[OnlineMetrics, None, None]:
+    """Train a policy's head in place; go on where the run in `folder` stopped, if there is one.
+
+    Args: policy: on the CPU. reference: what the KL divergence is measured to, with the same trunk. trunk: its hash.
+      identity: what else makes it this run and no other.
+    Yields: metrics, an update each, after the update and any checkpoint it makes.
+    Raises: DeliveryError: no episodes come, or all of a batch were dropped. DivergedError: a loss is not finite.
+      CheckpointError: as `agents.imitation.train`; the reward model reads another trunk.
+    """
+    parameters = policy.train_only("head")
+    settings = config.reinforce
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    fixed = asdict(config)
+    free = {name: fixed.pop(name) for name in ("updates", "checkpoint_every", "patience")}
+    run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
+    done = run.resume()
+    heads = _Heads(config.max_policy_lag, done, run.extras, policy)
+    for version in heads.versions():
+        workers.publish(version, heads[version], heads.oldest)
+    for batch in range(done, min(done + config.max_policy_lag, config.updates)):
+        _post(workers, batch, config)
+    for update in range(done, config.updates):
+        started = time.perf_counter()
+        if update + config.max_policy_lag < config.updates:
+            _post(workers, update + config.max_policy_lag, config)
+        played = workers.wait(range(update * config.shares, (update + 1) * config.shares), config.patience)
+        if not played:
+            raise DeliveryError(f"all episodes of batch {update + 1} were dropped; the workers' logs say why")
+        came = time.perf_counter()
+        episodes = [episode for episode, _ in played]
+        staleness = float(np.mean([update - stamp.version for _, stamp in played]))
+        rewards = reward.score(torch.as_tensor(np.stack([e.features for e in episodes])), trunk)
+        learnt = update_head(
+            policy.head,
+            reference.head,
+            optimizer,
+            batch_of(episodes, rewards),
+            settings,
+            stale=staleness > 0,
+            temperature=config.temperature,
+        )
+        heads.add(update + 1, policy)
+        workers.publish(update + 1, heads[update + 1], heads.oldest)
+        if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
+            run.save(update + 1, heads.tensors())
+        now = time.perf_counter()
+        pads = [episode.jumppad or "none" for episode in episodes]
+        yield OnlineMetrics(
+            update + 1,
+            learnt,
+            len(episodes),
+            {pad: pads.count(pad) for pad in sorted(set(pads))},
+            float(np.mean([len(episode) for episode in episodes])),
+            staleness,
+            now - started,
+            now - came,
+        )
+
+
+def batch_of(episodes: Sequence[Episode], rewards: Tensor) -> EpisodeBatch:
+    """Episodes as one batch, padded to the longest."""
+    steps = [len(episode) for episode in episodes]
+    longest = max(steps)
+
+    def padded(arrays: Sequence[np.ndarray[Any, Any]]) -> Tensor:
+        out = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+        for row, array in zip(out, arrays, strict=True):
+            row[: min(len(array), longest)] = array[:longest]
+        return torch.as_tensor(out)
+
+    return EpisodeBatch(
+        padded([episode.features for episode in episodes]),
+        padded([episode.actions for episode in episodes]),
+        padded([episode.log_probs for episode in episodes]),
+        torch.tensor(steps),
+        rewards,
+    )
+
+
+def seeds_of(config: OnlineConfig, batch: int) -> range:
+    """The seeds of a batch's episodes, which no evaluation uses: those lie below a million."""
+    size = config.reinforce.batch_size
+    first = (10 + config.seed) * 10**6 + batch * size
+    return range(first, first + size)
+
+
+def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
+    seeds = tuple(seeds_of(config, batch))
+    limits = [len(seeds) * k // config.shares for k in range(config.shares + 1)]
+    for k, (a, b) in enumerate(pairwise(limits)):
+        number = batch * config.shares + k
+        workers.post(
+            Assignment(
+                number=number,
+                version=max(0, batch - config.max_policy_lag),
+                seeds=seeds[a:b],
+                sampling_seed=(config.seed << 32) + number,
+            )
+        )
+
+
+class _Heads:
+    """The versions of the head that may still be asked for, as checkpoints keep them."""
+
+    def __init__(self, lag: int, done: int, kept: Mapping[str, Tensor], policy: Policy) -> None:
+        self._lag, self._newest = lag, done
+        self._weights: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in kept.items():
+            version, _, name = key.partition("/")
+            self._weights.setdefault(int(version), {})[name] = tensor
+        self.add(done, policy)
+
+    def add(self, version: int, policy: Policy) -> None:
+        self._newest = version
+        self._weights[version] = {name: tensor.detach().clone() for name, tensor in policy.head.state_dict().items()}
+        self._weights = {number: head for number, head in self._weights.items() if number >= self.oldest}
+
+    @property
+    def oldest(self) -> int:
+        return max(0, self._newest - self._lag)
+
+    def versions(self) -> list[int]:
+        return sorted(self._weights)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the newest, which is the policy's own."""
+        older = {number: head for number, head in self._weights.items() if number < self._newest}
+        return {f"{number}/{name}": tensor for number, head in older.items() for name, tensor in head.items()}
+
+    def __getitem__(self, version: int) -> dict[str, Tensor]:
+        return self._weights[version]

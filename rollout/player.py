@@ -1,0 +1,48 @@
+"""One who plays assignments: a policy in batched environments, whose head changes and whose trunk stays."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from agents.inference import Actor, ActorConfig
+from agents.policy import Policy
+from envs.episode import Episode
+from envs.vector import SkygardenVectorEnv
+from rollout.collect import collect
+
+MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
+
+
+class Player:
+    """Plays padded episodes, as many at once as it is asked for.
+
+    Args: make_envs: makes a number of batched environments that begin anew with the next step.
+    """
+
+    def __init__(self, policy: Policy, acting: ActorConfig, make_envs: MakeEnvs = SkygardenVectorEnv) -> None:
+        self._policy, self._acting, self._make_envs = policy, acting, make_envs
+        self._actor: Actor | None = None
+        self._envs: VectorEnv[Any, Any, Any] | None = None
+
+    def load_head(self, weights: Mapping[str, Tensor]) -> None:
+        """Play with the weights of another head from now on."""
+        self._policy.head.load_state_dict(weights)
+        if self._actor:
+            self._actor.load_head(weights)
+
+    def play(self, seeds: Sequence[int], sampling_seed: int) -> Iterator[Episode]:
+        """Play an episode from each seed; the same head and seeds make the same episodes."""
+        if self._envs is None or self._actor is None or self._envs.num_envs != len(seeds):
+            self.close()
+            self._envs = self._make_envs(len(seeds))
+            self._actor = Actor(self._policy, len(seeds), self._acting, seed=sampling_seed)
+        self._actor.seed(sampling_seed)
+        yield from collect(self._envs, self._actor, seeds, padded=True)
+
+    def close(self) -> None:
+        """Let the environments go."""
+        if self._envs is not None:
+            self._envs.close()
+            self._envs = None

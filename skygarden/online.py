@@ -1,0 +1,139 @@
+"""Online alignment on this machine: the learner here, workers as processes beside it, and what a person sees of it."""
+
+import json
+import secrets
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from agents.checkpoint import load_policy, trunk_hash
+from agents.reward import load_reward
+from rollout.desk import Contract, Desk
+from rollout.learner import OnlineConfig, OnlineMetrics, train_online
+from rollout.processes import WorkerProcesses
+from rollout.server import RolloutServer
+from skygarden.policies import policy_path
+
+METRICS: Final = "metrics.jsonl"
+_WARNING: Final = (
+    "[yellow]The score rises while true success falls: the reward model is being exploited. Stop and compare new "
+    "episodes, or set a weight for the KL divergence.[/yellow]"
+)
+_WINDOW: Final = 10  # updates over which what is shown is averaged
+_SCORE_UP, _SUCCESS_DOWN = 0.02, 0.05  # together, from one window to the next, they make a warning
+
+
+def online(config: OnlineConfig, start: str, reference: str, reward: Path, out: Path) -> Path:
+    """Align a policy online with workers on this machine; a run that was stopped goes on.
+
+    Args: start: the policy to align. reference: the one that the KL divergence is measured to, of the same trunk.
+      reward: the reward model's file. out: folder of the run.
+    Returns: the aligned policy's file.
+    Raises: as `rollout.learner.train_online`.
+    """
+    policy, _ = load_policy(policy_path(start))
+    before, _ = load_policy(policy_path(reference), policy.config)
+    artefact = load_reward(reward)
+    wanted: str | None = artefact.about.get("wanted")  # for the eye only: nothing is learnt from true success
+    trunk = trunk_hash(policy)
+    desk = Desk(
+        Contract(trunk=trunk, width=policy.config.width, context=config.context, temperature=config.temperature)
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(config.shares)}
+    identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward)}
+    with closing(RolloutServer(desk, policy_path(start), tokens)) as server:
+        command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
+        with closing(WorkerProcesses(desk, command, tokens, out)), closing(server):
+            show(train_online(policy, before, artefact, trunk, server, config, out, identity), config, wanted, out)
+    return out / "policy.safetensors"
+
+
+def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, wanted: str | None, out: Path) -> None:
+    """Show and keep what every update reports, and warn when score and true success part."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    history = read_metrics(out)
+    with closing(_Log(out)) as log, Progress(*columns, TextColumn("{task.description}")) as bar:
+        task = bar.add_task("starting the workers", total=config.updates)
+        for metrics in updates:
+            line = log.add(metrics, wanted)
+            history = [*history[: metrics.update - 1], line]
+            recent = history[-_WINDOW:]
+            score = np.mean([past["score"] for past in recent])
+            success = f", {wanted} pad {np.mean([past['success'] for past in recent]):.0%}" if wanted else ""
+            speed = sum(past["episodes"] for past in recent) / sum(past["seconds"] for past in recent)
+            text = f"score {score:.2f}{success}, {speed:.1f} episodes/s"
+            bar.update(task, completed=metrics.update, description=text)
+            if metrics.update % (5 * _WINDOW) == 0 or metrics.update == config.updates:
+                bar.print(f"{metrics.update} updates: {text}, KL {line['kl']:.3f}, entropy {line['entropy']:.2f} nats")
+            if wanted and metrics.update % _WINDOW == 0 and over_optimised(history, _WINDOW):
+                bar.print(
+                    "[yellow]The score rises while true success falls: the reward model is being exploited. Stop, "
+                )
+                bar.print("[yellow]and compare new episodes, or set a KL weight (--kl).")
+
+
+def over_optimised(history: Sequence[dict[str, Any]], window: int) -> bool:
+    """Whether, from the last but one `window` updates to the last, the score rose while true success fell."""
+    if len(history) < 2 * window:
+        return False
+    before, now = history[-2 * window : -window], history[-window:]
+    score, success = (
+        np.mean([line[key] for line in now]) - np.mean([line[key] for line in before]) for key in ("score", "success")
+    )
+    return bool(score > _SCORE_UP and success < -_SUCCESS_DOWN)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """What the updates of a run reported, in order; a line that a killed run left half-written is left out."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+class _Log:
+    """A run's metrics as JSON lines and TensorBoard curves; a run that goes on takes the place of what was lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: Any = None
+
+    def add(self, metrics: OnlineMetrics, wanted: str | None) -> dict[str, Any]:
+        line = {
+            "update": metrics.update,
+            "episodes": metrics.episodes,
+            "score": metrics.learnt.reward,
+            "success": metrics.reached.get(wanted, 0) / metrics.episodes if wanted else None,
+            "reached": metrics.reached,
+            "steps": metrics.steps,
+            "kl": metrics.learnt.kl,
+            "entropy": metrics.learnt.entropy,
+            "gradient_norm": metrics.learnt.gradient_norm,
+            "importance_weight": metrics.learnt.weight,
+            "staleness": metrics.staleness,
+            "seconds": metrics.seconds,
+            "learning_seconds": metrics.learning,
+        }
+        if self._writer is None:
+            kept = [past for past in read_metrics(self._folder) if past["update"] < metrics.update]
+            text = "".join(f"{json.dumps(past)}\n" for past in kept)
+            (self._folder / METRICS).write_text(text, encoding="utf-8")
+            self._writer = SummaryWriter(self._folder / "tensorboard", purge_step=metrics.update)
+        with (self._folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(line)}\n")
+        for name, value in line.items():
+            if isinstance(value, int | float) and name != "update":
+                self._writer.add_scalar(f"online/{name}", value, metrics.update)
+        return line
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()

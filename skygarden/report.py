@@ -1,0 +1,144 @@
+"""The report of an alignment: one HTML file, pictures and videos inside, that can be sent to somebody."""
+
+import base64
+import html
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from agents.reward import load_reward
+from envs.backend import JUMPPADS
+from skygarden.online import read_metrics
+from skygarden.pictures import bar_chart, online_chart
+
+_PACKAGES: Final = ("skygarden", "torch", "numpy", "numba", "gymnasium", "grpcio", "protobuf")
+_STYLE: Final = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222; }
+img, video { max-width: 100%; } video { image-rendering: pixelated; width: 100%; }
+table { border-collapse: collapse; } td, th { padding: 0.2rem 1.2rem 0.2rem 0; text-align: right; }
+td:first-child, th:first-child { text-align: left; } tr:last-child td.wanted { font-weight: bold; }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1rem; }
+figure { margin: 0; } figcaption { color: #555; } pre { white-space: pre-wrap; font-size: 13px; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage and how long it took."""
+
+    name: str
+    seconds: float
+
+
+def write_report(
+    path: Path,
+    wanted: str,
+    evaluations: Mapping[str, Path],
+    reward: Path,
+    online: Path,
+    stages: Sequence[Stage],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write a report.
+
+    Args: evaluations: the folders of the stages' evaluations, by title, in order; the last is of the aligned agent.
+      reward: the folder of the reward model. online: of the online run. settings: of all.
+    """
+    results = {title: _read(folder / "results.json") for title, folder in evaluations.items()}
+    metrics = read_metrics(online)
+    artefact = load_reward(reward / "reward.safetensors")
+    beside = path.parent / "pictures"
+    beside.mkdir(parents=True, exist_ok=True)
+    bar_chart(beside / "pads.png", results)
+    online_chart(beside / "online.png", metrics, wanted)
+    *_, last = results
+    share = results[last]["shares"][wanted]
+    played = sum(line["episodes"] for line in metrics)
+    parts = [
+        f"<h1>Aligned to the {wanted} pad</h1>",
+        f"<p>The aligned agent reaches the {wanted} pad in <b>{share['share']:.1%}</b> of "
+        f"{results[last]['episodes']} episodes (95% interval {share['low']:.1%} to {share['high']:.1%}), after "
+        f"{played} episodes online.</p>",
+        "<h2>Which pad, stage by stage</h2>",
+        _picture(beside / "pads.png", "Shares of episodes, with 95% intervals"),
+        _table(results, wanted),
+        "<h2>Reward model</h2>",
+        f"<p>{artefact.about['comparisons']} comparisons of {artefact.about['trajectories']} episodes. It ranks "
+        f"{artefact.accuracy:.1%} of pairs of episodes that it was not trained on as the rule does.</p>",
+        _picture(reward / "curve.png", "Accuracy by comparisons") if (reward / "curve.png").exists() else "",
+        "<h2>Online</h2>",
+        _picture(beside / "online.png", "Success is true success, which nothing is learnt from"),
+        "<h2>Where the time was spent</h2>",
+        _row(_picture(folder / "heat.png", title) for title, folder in evaluations.items()),
+        "<h2>Routes</h2>",
+        _row(_picture(folder / "trajectories.png", title) for title, folder in evaluations.items()),
+        "<h2>What it looks like</h2>",
+        *(
+            f"<h3>{html.escape(title)}</h3>{_row(_video(video) for video in sorted(folder.glob('episode-*.mp4')))}"
+            for title, folder in evaluations.items()
+        ),
+        "<h2>Times</h2>",
+        _times(stages),
+        "<h2>Versions and settings</h2>",
+        f"<p>Python {platform.python_version()}, {platform.system()} {platform.machine()}; "
+        f"{', '.join(f'{name} {version(name)}' for name in _PACKAGES)}.</p>",
+        f"<details><summary>All settings</summary><pre>{html.escape(json.dumps(settings, indent=2, default=str))}"
+        "</pre></details>",
+    ]
+    text = (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Skygarden: {wanted} pad</title>'
+        f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
+    )
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _table(results: Mapping[str, Mapping[str, Any]], wanted: str) -> str:
+    heads = "".join(f"<th>{pad}</th>" for pad in (*JUMPPADS, "none"))
+    rows = "".join(
+        f"<tr><td>{html.escape(title)}</td>"
+        + "".join(
+            f"<td{' class=wanted' if pad == wanted else ''}>{result['shares'][pad]['share']:.1%}</td>"
+            for pad in (*JUMPPADS, "none")
+        )
+        + f"<td>{result['episodes']}</td></tr>"
+        for title, result in results.items()
+    )
+    return f"<table><tr><th>agent</th>{heads}<th>episodes</th></tr>{rows}</table>"
+
+
+def _times(stages: Sequence[Stage]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(stage.name)}</td><td>{_clock(stage.seconds)}</td></tr>" for stage in stages)
+    return f"<table>{rows}<tr><td>together</td><td>{_clock(sum(stage.seconds for stage in stages))}</td></tr></table>"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def _picture(path: Path, caption: str) -> str:
+    return (
+        f'<figure><img src="data:image/png;base64,{_base64(path)}" alt="{html.escape(caption)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _video(path: Path) -> str:
+    return f'<video src="data:video/mp4;base64,{_base64(path)}" autoplay loop muted playsinline controls></video>'
+
+
+def _row(figures: Any) -> str:
+    return f'<div class="row">{"".join(figures)}</div>'
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

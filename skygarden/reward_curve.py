@@ -1,0 +1,92 @@
+"""How good a reward model gets with how many comparisons, from the agent's features and from a random projection.
+
+The paper's figure 5: what an agent that has learnt to play knows is worth many comparisons. Comparisons are of pairs
+drawn at random among the episodes to learn from; accuracy is measured on pairs of episodes kept for the test.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from agents.parameters import compute_dtype
+from agents.preferences import Outcome, Teacher, returns
+from agents.reward import RewardModel, accuracy, random_projection, train_reward_model
+from envs.backend import SIDE
+from envs.episode import Episode
+from envs.errors import DataError
+from envs.task import MAX_STEPS
+from rollout.store import read_episodes
+from skygarden.evaluate import film
+from skygarden.pictures import accuracy_chart
+from skygarden.presets import RewardStage
+from skygarden.rewarding import ask_about, compared, features_of, scores_of, test_pairs
+
+SIZES: Final = (100, 316, 1000, 3162, 10_000, 31_623, 100_000)  # comparisons; then all there are
+
+Accuracies = dict[str, dict[int, list[float]]]  # by encoder, then by the number of comparisons: one a seed
+
+
+def reward_curve(stage: RewardStage, episodes: Path, wanted: str, out: Path, seeds: int) -> Accuracies:
+    """Train reward models with both encoders and more and more comparisons; write `curve.png` and `curve.json`.
+
+    Raises: DataError: there are too few episodes.
+    """
+    played, _ = read_episodes(episodes)
+    if len(played) <= stage.trajectories:
+        raise DataError(f"more than {stage.trajectories} episodes are needed, some to test on, got {len(played)}")
+    everything = stage.trajectories * (stage.trajectories - 1) // 2
+    sizes = [size for size in SIZES if size < everything] + [everything]
+    encoded = {"agent": features_of(played), "random": random_features(played)}
+    jobs = [(name, size, seed) for name in encoded for size in sizes for seed in range(seeds)]
+
+    def run(job: tuple[str, int, int]) -> float:
+        name, size, seed = job
+        torch.set_num_threads(1)  # of this thread
+        there = replace(stage, comparisons=size, training=replace(stage.training, seed=seed))
+        return _one(there, played, encoded[name], wanted)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = list(track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs)))
+    accuracies: Accuracies = {name: {size: [] for size in sizes} for name in encoded}
+    for (name, size, _), value in zip(jobs, measured, strict=True):
+        accuracies[name][size].append(value)
+    out.mkdir(parents=True, exist_ok=True)
+    accuracy_chart(out / "curve.png", accuracies, f"Reward models that prefer the {wanted} pad, {seeds} seeds")
+    results = {"accuracy": accuracies, "wanted": wanted, "settings": asdict(stage), "seeds": seeds}
+    (out / "curve.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    for name, by_size in accuracies.items():
+        shown = ", ".join(f"{size}: {np.mean(values):.1%}" for size, values in by_size.items())
+        Console().print(f"{name} encoder: {shown}")
+    return accuracies
+
+
+def random_features(episodes: Sequence[Episode]) -> torch.Tensor:
+    """A random projection of every frame, which is drawn again, padded with black: (N, 100, 512) float16."""
+    dtype = compute_dtype("auto", torch.device("cpu"))
+    projection = random_projection(SIDE * SIDE * 3, torch.Generator().manual_seed(0)).to(dtype)
+    result = torch.zeros(len(episodes), MAX_STEPS, len(projection), dtype=torch.float16)
+    for k, episode in enumerate(track(episodes, "drawing the episodes again")):
+        frames = torch.as_tensor(film(episode)).flatten(1).to(dtype) / 255
+        result[k, : len(episode)] = (frames @ projection.T).half()
+    return result
+
+
+def _one(stage: RewardStage, played: Sequence[Episode], embeddings: torch.Tensor, wanted: str) -> float:
+    """The accuracy of one model on unseen pairs."""
+    worth = returns([Outcome(e.jumppad, len(e)) for e in played], wanted)
+    there, comparisons = compared(ask_about(stage, worth, Teacher(), ""))
+    learnt = embeddings[there].to(compute_dtype("auto", torch.device("cpu")))
+    model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(stage.training.seed))
+    for _ in train_reward_model(model, learnt, comparisons, stage.training):
+        pass
+    unseen = slice(stage.trajectories, None)
+    return accuracy(scores_of(model, embeddings[unseen]), test_pairs(played[unseen], wanted))
