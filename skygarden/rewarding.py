@@ -66,7 +66,8 @@ def ask_about(stage: RewardStage, worth: NDArray[np.float64], teacher: Teacher, 
     if stage.comparisons is None:
         first, second = all_pairs(stage.trajectories)
     else:
-        first, second = some_pairs(stage.trajectories, stage.comparisons, rng)
+        there = stage.trajectories * (stage.trajectories - 1) // 2
+        first, second = some_pairs(stage.trajectories, min(stage.comparisons, there), rng)
     answers = ask(teacher, worth, first, second, rng)
     given = ~np.isnan(answers)
     count = int(given.sum())
