@@ -2,23 +2,26 @@
 
 The paper uses the raw reward as the return. That is unbiased and noisy: with rewards in [0, 1] every action that was
 taken becomes more likely, in a good episode only more so than in a bad one. `baseline="leave_one_out"` subtracts the
-mean reward of the batch's other episodes, which leaves the expected gradient as it is (Kool et al., 2019). The KL
-divergence to a reference policy and the entropy can be added. An episode that was played by an older head counts by
-how much more likely the present one would play it, step by step and bounded (an action's importance weight).
+mean reward of the batch's other episodes, which leaves the expected gradient as it is (Kool et al., 2019).
+`baseline="value"` credits an action with the change that followed in the reward to be expected, as a critic knows it
+(Schulman et al., 2016). The KL divergence to a reference policy and the entropy can be added. What an older head
+played, and a batch that is learnt from more than once, counts by how much likelier the present head would do the same,
+as long as that is not far from it (Schulman et al., 2017).
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from agents.critic import Critic
 from agents.parameters import descend
 from agents.policy import Head, entropy, kl_divergence, log_prob, tempered
 from envs.errors import DataError, DivergedError, OptionError
 
-Baseline = Literal["none", "leave_one_out"]
+Baseline = Literal["none", "leave_one_out", "value"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +33,19 @@ class ReinforceConfig:
     weight_decay: float = 0.0
     clip: float = 1.0  # largest norm of the gradient
     baseline: Baseline = "none"
-    kl: float = 0.0  # weight of the KL divergence to the reference policy, nats an action
-    entropy: float = 0.0  # weight of the policy's entropy, nats an action
-    largest_weight: float = 2.0  # of an action that an older head took
+    kl: float = 0.0  # reward that a nat of KL divergence to the reference policy costs, summed over an episode
+    entropy: float = 0.0  # reward that a nat of entropy earns, the same way
+    passes: int = 1  # times that a batch is learnt from
+    trust: float = 0.2  # how far from 1 the ratio of chances may go before an action is no longer learnt from
+    trace: float = 0.95  # with baseline "value": weight of what a step later follows, to what follows at once
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or min(self.learning_rate, self.clip, self.largest_weight) <= 0:
-            raise OptionError(f"REINFORCE takes a batch of 1 or more, a rate, clip and weight above 0, got {self}")
-        if min(self.weight_decay, self.kl, self.entropy) < 0:
-            raise OptionError(f"REINFORCE takes weights of 0 or more, got {self}")
+        if min(self.batch_size, self.passes) < 1 or min(self.learning_rate, self.clip, self.trust) <= 0:
+            raise OptionError(f"REINFORCE takes a batch and passes of 1 or more, rate, clip, trust above 0, got {self}")
+        if min(self.weight_decay, self.kl, self.entropy) < 0 or not 0 <= self.trace <= 1:
+            raise OptionError(f"REINFORCE takes weights of 0 or more, and a trace from 0 to 1, got {self}")
+        if self.baseline not in get_args(Baseline):
+            raise OptionError(f"the baselines are {', '.join(get_args(Baseline))}, got {self.baseline!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +84,65 @@ class Update:
     gradient_norm: float  # before clipping
 
 
-def advantages(rewards: Tensor, baseline: Baseline) -> Tensor:
-    """What each episode's actions are reinforced by.
+def advantages(batch: EpisodeBatch, config: ReinforceConfig, critic: Critic) -> Tensor:
+    """What each action is reinforced by, (B, T): with the baseline "value" in units of its own spread.
 
-    Args: rewards: (B,). A baseline of the others needs two episodes; alone an episode keeps its reward.
-    Returns: (B,).
+    Raises: OptionError: the baseline is not known.
     """
+    if config.baseline != "value":
+        returns = batch.rewards if config.baseline == "none" else less_the_others(batch.rewards)
+        return returns[:, None].expand(batch.played.shape)
+    advantage = followed_by(critic.expect(batch.features), batch.rewards, batch.steps, config.trace)
+    return advantage / (advantage[batch.played].square().mean().sqrt() + 1e-8)
+
+
+def less_the_others(rewards: Tensor) -> Tensor:
+    """Rewards, (B,), less the mean of the others'; alone an episode keeps its reward."""
     count = len(rewards)
-    if baseline == "none" or count == 1:
-        return rewards
-    return rewards - (rewards.sum() - rewards) / (count - 1)
+    return rewards if count == 1 else rewards - (rewards.sum() - rewards) / (count - 1)
+
+
+def followed_by(expected: Tensor, rewards: Tensor, steps: Tensor, trace: float) -> Tensor:
+    """How expectations changed after each step: the next step's change in full, each later one's `trace` times as much.
+
+    Args: expected: (B, T), reward to be expected at each step. rewards: (B,), what came at the end. steps: (B,).
+      trace: 0 counts the change at once alone, 1 all up to the end: the reward less what was expected.
+    Returns: (B, T), 0 after the end.
+    Source: generalised advantage estimation, Schulman et al., 2016.
+    """
+    time = torch.arange(expected.shape[1], device=steps.device)
+    after = torch.cat((expected[:, 1:], rewards[:, None]), 1)
+    after = torch.where(time == steps[:, None] - 1, rewards[:, None], after)
+    change = torch.where(time < steps[:, None], after - expected, 0.0)
+    result, running = torch.zeros_like(change), torch.zeros_like(rewards)
+    for step in range(len(time) - 1, -1, -1):
+        running = change[:, step] + trace * running
+        result[:, step] = running
+    return result
 
 
 def reinforce_loss(log_probs: Tensor, played: Tensor, advantage: Tensor, weights: Tensor | None = None) -> Tensor:
     """The loss whose gradient is REINFORCE's: minus the advantage times the log-probability of all that was done.
 
-    Args: log_probs: (B, T), nats, of the actions under the policy that learns. played: (B, T) bool. advantage: (B,).
+    Args: log_probs: (B, T), nats, of the actions under the policy that learns. played: (B, T) bool. advantage: (B, T).
       weights: (B, T), importance weights, constants; default 1.
     Returns: a scalar, the mean over the episodes that are there: a batch that lost two of 16 divides by 14.
     Source: Williams, 1992; paper, section 3.5.
     """
     if weights is not None:
         log_probs = log_probs * weights
-    return -(advantage * (log_probs * played).sum(1)).mean()
+    return -(advantage * log_probs * played).sum(1).mean()
 
 
-def importance_weights(log_probs: Tensor, behaviour: Tensor, largest: float) -> Tensor:
-    """How much likelier each action is now than when it was taken, at most `largest`; (B, T), without gradient."""
-    return (log_probs.detach() - behaviour).exp().clamp(max=largest)
+def importance_weights(log_probs: Tensor, behaviour: Tensor, advantage: Tensor, trust: float) -> Tensor:
+    """How much likelier each action is now than when it was taken, (B, T), without gradient.
+
+    It is 0 where the ratio has gone the wanted way by more than `trust` already: the gradient of the clipped surrogate.
+    Source: Schulman et al., 2017.
+    """
+    ratio = (log_probs.detach() - behaviour).exp()
+    there = torch.where(advantage > 0, ratio > 1 + trust, ratio < 1 - trust)
+    return ratio.masked_fill(there, 0.0)
 
 
 def update_head(
@@ -113,30 +151,38 @@ def update_head(
     optimizer: torch.optim.Optimizer,
     batch: EpisodeBatch,
     config: ReinforceConfig,
+    critic: Critic,
     *,
     stale: bool = False,
     temperature: float = 1.0,
 ) -> Update:
-    """One update of a policy's head on a batch of episodes.
+    """One update of a policy's head on a batch of episodes; the critic learns from it afterwards.
 
     Args: reference: the head that the KL divergence is measured to, not changed. temperature: that the episodes were
-      played at. stale: whether an older head played some of them, so that importance weights are due.
-    Raises: DivergedError: the loss or its gradient is not finite; the weights are as before.
+      played at. stale: whether an older head played some of them, so that importance weights are due at once.
+    Returns: what the last pass saw.
+    Raises: DivergedError: the loss or its gradient is not finite; the weights are as before that pass.
     """
     features, played = batch.features.float(), batch.played
-    logits = tempered(head.logits(features), temperature)
     with torch.no_grad():
         before = tempered(reference.logits(features), temperature)
-    log_probs = log_prob(logits, batch.actions)
-    weights = torch.ones_like(log_probs)
-    if stale:
-        weights = importance_weights(log_probs, batch.log_probs, config.largest_weight)
-    steps = played.sum()
-    divergence = (kl_divergence(logits, before) * played).sum() / steps
-    spread = (entropy(logits) * played).sum() / steps
-    loss = reinforce_loss(log_probs, played, advantages(batch.rewards, config.baseline), weights)
-    norm = descend(optimizer, loss + config.kl * divergence - config.entropy * spread, config.clip)
-    if not math.isfinite(norm):
-        raise DivergedError(f"this batch gives loss {loss.item()} and gradient norm {norm}; lower the learning rate")
-    weight = (weights * played).sum() / steps
-    return Update(batch.rewards.mean().item(), divergence.item(), spread.item(), weight.item(), norm)
+        advantage = advantages(batch, config, critic)
+    update: Update | None = None
+    for number in range(config.passes):
+        logits = tempered(head.logits(features), temperature)
+        log_probs = log_prob(logits, batch.actions)
+        weights = torch.ones_like(log_probs)
+        if stale or number:
+            weights = importance_weights(log_probs, batch.log_probs, advantage, config.trust)
+        divergence = (kl_divergence(logits, before) * played).sum() / len(played)
+        spread = (entropy(logits) * played).sum() / len(played)
+        loss = reinforce_loss(log_probs, played, advantage, weights)
+        norm = descend(optimizer, loss + config.kl * divergence - config.entropy * spread, config.clip)
+        if not math.isfinite(norm):
+            raise DivergedError(f"this batch gives loss {loss.item()} and gradient {norm}; lower the learning rate")
+        steps = float(played.sum()) / len(played)
+        weight = float((weights * played).sum()) / len(played) / steps
+        update = Update(batch.rewards.mean().item(), divergence.item() / steps, spread.item() / steps, weight, norm)
+    assert update is not None
+    critic.learn(features[played], batch.rewards[:, None].expand(played.shape)[played])
+    return update

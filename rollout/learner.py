@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from agents.checkpoint import Run
+from agents.critic import Critic
 from agents.inference import Context
 from agents.policy import Policy
 from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, update_head
@@ -86,11 +87,13 @@ def train_online(
     config: OnlineConfig,
     folder: Path,
     identity: Mapping[str, Any] | None = None,
+    primer: Sequence[Episode] = (),
 ) -> Generator[OnlineMetrics, None, None]:
     """Train a policy's head in place; go on where the run in `folder` stopped, if there is one.
 
     Args: policy: on the CPU. reference: what the KL divergence is measured to, with the same trunk. trunk: its hash.
-      identity: what else makes it this run and no other.
+      identity: what else makes it this run and no other. primer: episodes played before, padded, that the critic learns
+      from first.
     Yields: metrics, an update each, after the update and any checkpoint it makes.
     Raises: DeliveryError: no episodes come, or all of a batch were dropped. DivergedError: a loss is not finite.
       CheckpointError: as `agents.imitation.train`; the reward model reads another trunk.
@@ -102,7 +105,12 @@ def train_online(
     free = {name: fixed.pop(name) for name in ("updates", "checkpoint_every", "patience")}
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
     done = run.resume()
-    heads = _Heads(config.max_policy_lag, done, run.extras, policy)
+    critic = Critic(policy.config.width)
+    if done:
+        critic.load(_with_prefix(run.extras, "critic/"))
+    elif primer:
+        _prime(critic, primer, reward, trunk)
+    heads = _Heads(config.max_policy_lag, done, _with_prefix(run.extras, "head/"), policy)
     for version in heads.versions():
         workers.publish(version, heads[version], heads.oldest)
     for batch in range(done, min(done + config.max_policy_lag, config.updates)):
@@ -117,20 +125,22 @@ def train_online(
         came = time.perf_counter()
         episodes = [episode for episode, _ in played]
         staleness = float(np.mean([update - stamp.version for _, stamp in played]))
-        rewards = reward.score(torch.as_tensor(np.stack([e.features for e in episodes])), trunk)
+        rewards = scores_of(reward, episodes, trunk)
         learnt = update_head(
             policy.head,
             reference.head,
             optimizer,
             batch_of(episodes, rewards),
             settings,
+            critic,
             stale=staleness > 0,
             temperature=config.temperature,
         )
         heads.add(update + 1, policy)
         workers.publish(update + 1, heads[update + 1], heads.oldest)
         if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
-            run.save(update + 1, heads.tensors())
+            remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
+            run.save(update + 1, {**remembered, **{f"head/{name}": head for name, head in heads.tensors().items()}})
         now = time.perf_counter()
         pads = [episode.jumppad or "none" for episode in episodes]
         yield OnlineMetrics(
@@ -143,6 +153,18 @@ def train_online(
             now - started,
             now - came,
         )
+
+
+def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:
+    """The rewards of padded episodes, (N,), some at a time."""
+    parts = (episodes[k : k + 256] for k in range(0, len(episodes), 256))
+    return torch.cat([reward.score(torch.as_tensor(np.stack([e.features for e in part])), trunk) for part in parts])
+
+
+def _prime(critic: Critic, episodes: Sequence[Episode], reward: RewardArtefact, trunk: str) -> None:
+    steps = torch.tensor([len(episode) for episode in episodes])
+    features = torch.as_tensor(np.concatenate([episode.features[: len(episode)] for episode in episodes]))
+    critic.learn(features, scores_of(reward, episodes, trunk).repeat_interleave(steps))
 
 
 def batch_of(episodes: Sequence[Episode], rewards: Tensor) -> EpisodeBatch:
@@ -185,6 +207,11 @@ def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
                 sampling_seed=(config.seed << 32) + number,
             )
         )
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 class _Heads:

@@ -311,11 +311,13 @@ class Online:
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder
     reference: str | None = None  # the policy to stay close to; default: the one that is aligned
     reward: Path = Path("runs/reward/reward.safetensors")
+    episodes: Path | None = None  # as `collect` writes them, for the critic to learn from before the first update
     preset: PresetName = "laptop"
     out: Path = Path("runs/online")  # folder of the run
     updates: int | None = None  # default: the preset's, as the next
     learning_rate: float | None = None
-    baseline: Literal["none", "leave_one_out"] | None = None
+    baseline: Literal["none", "leave_one_out", "value"] | None = None
+    passes: int | None = None  # times that a batch is learnt from
     kl: float | None = None  # weight of the KL divergence to the reference
     entropy: float | None = None  # weight of the entropy
     max_policy_lag: int | None = None  # updates that the head that plays may be behind
@@ -331,13 +333,14 @@ class Online:
             "updates": self.updates,
             "learning_rate": self.learning_rate,
             "baseline": self.baseline,
+            "passes": self.passes,
             "kl": self.kl,
             "entropy": self.entropy,
             "max_policy_lag": self.max_policy_lag,
             "shares": self.workers,
         }
         config = online_settings(PRESETS[self.preset].online, self.seed, changes)
-        online(config, self.policy, self.reference or self.policy, self.reward, self.out)
+        online(config, self.policy, self.reference or self.policy, self.reward, self.out, self.episodes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from rollout.desk import Contract, Desk
 from rollout.learner import OnlineConfig, OnlineMetrics, train_online
 from rollout.processes import WorkerProcesses
 from rollout.server import RolloutServer
+from rollout.store import read_episodes
 from skygarden.policies import policy_path
 
 METRICS: Final = "metrics.jsonl"
@@ -29,17 +30,21 @@ _WINDOW: Final = 10  # updates over which what is shown is averaged
 _SCORE_UP, _SUCCESS_DOWN = 0.02, 0.05  # together, from one window to the next, they make a warning
 
 
-def online(config: OnlineConfig, start: str, reference: str, reward: Path, out: Path) -> Path:
+def online(
+    config: OnlineConfig, start: str, reference: str, reward: Path, out: Path, primer: Path | None = None
+) -> Path:
     """Align a policy online with workers on this machine; a run that was stopped goes on.
 
     Args: start: the policy to align. reference: the one that the KL divergence is measured to, of the same trunk.
-      reward: the reward model's file. out: folder of the run.
+      reward: the reward model's file. out: folder of the run. primer: a file of episodes that the critic learns from
+      before the first update, but for those that the reward model is tested on.
     Returns: the aligned policy's file.
     Raises: as `rollout.learner.train_online`.
     """
     policy, _ = load_policy(policy_path(start))
     before, _ = load_policy(policy_path(reference), policy.config)
     artefact = load_reward(reward)
+    known = read_episodes(primer)[0][: artefact.about["settings"]["trajectories"]] if primer else []
     wanted: str | None = artefact.about.get("wanted")  # for the eye only: nothing is learnt from true success
     trunk = trunk_hash(policy)
     desk = Desk(
@@ -47,11 +52,12 @@ def online(config: OnlineConfig, start: str, reference: str, reward: Path, out: 
     )
     out.mkdir(parents=True, exist_ok=True)
     tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(config.shares)}
-    identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward)}
+    identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
     with closing(RolloutServer(desk, policy_path(start), tokens)) as server:
         command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
         with closing(WorkerProcesses(desk, command, tokens, out)), closing(server):
-            show(train_online(policy, before, artefact, trunk, server, config, out, identity), config, wanted, out)
+            updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known)
+            show(updates, config, wanted, out)
     return out / "policy.safetensors"
 
 

@@ -98,9 +98,9 @@ def align(settings: Alignment) -> Path:
     config = replace(preset.online, seed=seed)
     aligned = run.stage(
         "online",
-        [tuned, sft, reward],
+        [tuned, sft, reward, collected],
         {"online": asdict(config)},
-        lambda out: online(config, tuned.policy, sft.policy, rewarded, out),
+        lambda out: online(config, tuned.policy, sft.policy, rewarded, out, collected.folder / "episodes.safetensors"),
     )
 
     stages = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": aligned}

@@ -62,16 +62,16 @@ def test_the_answers_are_kept_and_can_be_learnt_from_again(command, episodes: Pa
     short = ("reward", "--to", "right", "--episodes", episodes, "--preset", "smoke", "--trajectories", 40)
     command(*short, "--out", first)
     answers = read_preferences(first / "preferences.parquet", hash_of(episodes))
-    assert len(answers) == 8 * 7 // 2
+    assert len(answers) == 40 * 39 // 2  # the smoke preset asks about all pairs
     assert set(answers.preference.tolist()) == {0.0, 0.5, 1.0}  # two that reach none are equal
-    assert max(answers.first.max(), answers.second.max()) < 8
+    assert max(answers.first.max(), answers.second.max()) < 40
     command(*short, "--out", again, "--preferences", first / "preferences.parquet")
     same = [load_reward(out / "reward.safetensors").model.state_dict() for out in (first, again)]
     assert all((same[0][name] == same[1][name]).all() for name in same[0])
 
 
 def test_a_careless_designer_gives_a_worse_model(command, episodes: Path, tmp_path: Path) -> None:
-    common = ("reward", "--to", "left", "--episodes", episodes, "--trajectories", 40, "--compared", 20)
+    common = ("reward", "--to", "left", "--episodes", episodes, "--trajectories", 40, "--comparisons", 190)
     for name, mistake in (("sure", 0.0), ("coin", 0.5)):
         command(*common, "--out", tmp_path / name, "--mistake", mistake)
     sure, coin = (load_reward(tmp_path / name / "reward.safetensors").accuracy for name in ("sure", "coin"))
