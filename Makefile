@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 BIN := .venv/bin
 STAMP := .venv/.skygarden
 
-.PHONY: setup demo test bench
+.PHONY: setup demo test bench proto
 
 setup: $(STAMP)
 
@@ -26,3 +26,10 @@ bench: setup
 	$(BIN)/python bench/env.py
 	$(BIN)/python bench/policy.py
 	$(BIN)/python bench/train.py
+	$(BIN)/python bench/rollout.py
+
+# Makes rollout/wire anew from proto/.
+proto: setup
+	mkdir -p build
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=build --pyi_out=build skygarden/rollout/v1/rollout.proto
+	mv build/skygarden/rollout/v1/rollout_pb2.py* rollout/wire/

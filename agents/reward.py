@@ -34,7 +34,8 @@ class RewardConfig:
 
     epochs: int = 200  # 50 for the largest set
     most_updates: int | None = None  # after which training ends before its epochs do
-    batch_size: int = 2048  # comparisons
+    batch_size: int = 2048  # comparisons drawn for an update
+    fill: bool = False  # also learn from all others between the same trajectories, whose scores are there already
     learning_rate: float = 1e-4
     weight_decay: float = 0.1  # L2
     shift: int = 0  # steps by which a batch's trajectories are moved in time, at most; see `shifted`
@@ -217,7 +218,8 @@ def train_reward_model(
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     batches = _batches(len(comparisons), config.batch_size, generator)
-    for chosen in islice(batches, config.updates(len(comparisons))):
+    for drawn in islice(batches, config.updates(len(comparisons))):
+        chosen = filled(drawn, comparisons) if config.fill else drawn
         by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
@@ -226,6 +228,13 @@ def train_reward_model(
         descend(optimizer, loss)
         yield loss.item()
     model.fit_range(embeddings)
+
+
+def filled(chosen: Tensor, comparisons: Comparisons) -> Tensor:
+    """All comparisons between the trajectories of the chosen ones."""
+    there = torch.zeros(int(torch.maximum(comparisons.first, comparisons.second).max()) + 1, dtype=torch.bool)
+    there[comparisons.first[chosen]] = there[comparisons.second[chosen]] = True
+    return (there[comparisons.first] & there[comparisons.second]).nonzero().squeeze(1)
 
 
 def _batches(count: int, size: int, generator: torch.Generator) -> Generator[Tensor, None, None]:

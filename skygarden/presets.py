@@ -114,7 +114,7 @@ _LAPTOP: Final = ImitationConfig(
     warm_up=100,
     checkpoint_every=150,
 )
-_QUICK_REWARD: Final = RewardConfig(batch_size=8192, learning_rate=3e-4, most_updates=200, shift=30)
+_QUICK_REWARD: Final = RewardConfig(batch_size=100, fill=True, learning_rate=1e-3, most_updates=1000, shift=10)
 LAPTOP: Final = Preset(
     size="4m",
     pretrain=Pretrain(hours=100, training=_LAPTOP, augment=_CALM),

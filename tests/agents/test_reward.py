@@ -1,6 +1,7 @@
 """Laws of the reward model."""
 
 import math
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -14,9 +15,11 @@ from agents.reward import (
     RewardModel,
     accuracy,
     bradley_terry_loss,
+    filled,
     load_reward,
     random_projection,
     save_reward,
+    shifted,
     train_reward_model,
 )
 from envs.errors import CheckpointError, DataError, OptionError
@@ -154,3 +157,110 @@ def test_a_random_projection_is_fixed_and_keeps_lengths_on_average() -> None:
     assert first.shape == (512, 3000)
     frame = torch.rand(3000, generator=torch.Generator().manual_seed(0))
     assert (first @ frame).square().mean().item() == pytest.approx(frame.square().mean().item(), rel=0.2)
+
+
+def steps_of(moved: torch.Tensor) -> list[int]:
+    """Which step is seen at each place, of a trajectory that counts its steps."""
+    assert moved.shape == (1, STEPS, 2)
+    assert torch.equal(moved[..., 0], -moved[..., 1])
+    return moved[0, :, 0].int().tolist()
+
+
+def test_a_trajectory_moves_in_time_and_its_ends_are_repeated() -> None:
+    count = torch.stack((torch.arange(100.0), -torch.arange(100.0)), -1)[None]
+    assert steps_of(shifted(count, 0)) == [*range(100)]
+    assert steps_of(shifted(count, 3)) == [*range(3, 100), 99, 99, 99]
+    assert steps_of(shifted(count, -2)) == [0, 0, *range(98)]
+    assert steps_of(shifted(count, 99)) == [99] * 100
+    assert steps_of(shifted(count, -99)) == [0] * 100
+
+
+def test_all_trajectories_of_a_batch_move_alike() -> None:
+    given = embeddings(3)
+    for by in (-7, 7):
+        moved = shifted(given, by)
+        for k in range(3):
+            assert torch.equal(moved[k : k + 1], shifted(given[k : k + 1], by))
+
+
+def test_updates_are_counted_before_training() -> None:
+    config = RewardConfig(epochs=3, batch_size=4)
+    assert [config.updates(comparisons) for comparisons in (1, 4, 5, 10)] == [3, 3, 6, 9]
+    assert RewardConfig(epochs=3, batch_size=4, most_updates=7).updates(10) == 7
+    assert RewardConfig(epochs=3, batch_size=4, most_updates=10).updates(10) == 9
+    assert RewardConfig().updates(499_500) == 48_800  # of all pairs of 1000 trajectories, 244 an epoch
+
+
+def test_training_ends_after_the_most_updates_and_fits_the_range_all_the_same() -> None:
+    def losses(config: RewardConfig) -> list[float]:
+        return list(train_reward_model(model(), embeddings(9), in_order(9), config))
+
+    whole = losses(RewardConfig(epochs=2, batch_size=5))
+    assert len(whole) == 16  # of 36 comparisons 5 at a time: 8 an epoch
+    assert losses(RewardConfig(epochs=2, batch_size=5, most_updates=10)) == whole[:10]
+    assert losses(RewardConfig(epochs=2, batch_size=5, most_updates=99)) == whole
+    short = model()
+    list(train_reward_model(short, embeddings(9), in_order(9), RewardConfig(most_updates=1)))
+    with torch.no_grad():
+        scores = short.score(embeddings(9))
+    assert (scores.min().item(), scores.max().item()) == pytest.approx((0, 1), abs=1e-6)
+
+
+def events(times: Iterable[int], seed: int) -> torch.Tensor:
+    """Two trajectories a time: in the first something good happens then, in the second something bad."""
+    times = list(times)
+    made = 0.1 * torch.randn(2 * len(times), STEPS, WIDTH, generator=torch.Generator().manual_seed(seed))
+    for k, time in enumerate(times):
+        for kind in range(2):
+            made[2 * k + kind, time : time + 3, kind] += 2
+    return made
+
+
+def test_what_was_seen_at_some_times_is_known_at_others_where_training_shifts() -> None:
+    good_is_better = pairs(*((2 * a, 2 * b + 1, 1.0) for a in range(8) for b in range(8)))
+    rates = {}
+    for shift in (0, 40):
+        learnt = model()
+        config = RewardConfig(epochs=80, learning_rate=3e-3, shift=shift)
+        list(train_reward_model(learnt, events(range(45, 53), seed=0), good_is_better, config))
+        with torch.no_grad():
+            seen, early, late = (
+                accuracy(learnt.raw(events(range(first, first + 8), seed=1)), good_is_better) for first in (45, 15, 75)
+            )
+        rates[shift] = (seen, min(early, late), max(early, late))
+    assert rates[0][0] == rates[40][0] == 1.0
+    assert rates[40][1] > 0.95
+    assert rates[0][2] < 0.7
+
+
+def test_embeddings_of_16_bits_give_rewards_of_32() -> None:
+    learnt, given = model(), embeddings(5)
+    exact, rounded = learnt.raw(given), learnt.raw(given.bfloat16())
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0)
+    assert not torch.equal(rounded, exact)
+    list(train_reward_model(learnt, given.bfloat16(), in_order(5), RewardConfig(epochs=3, learning_rate=3e-3)))
+    assert {parameter.dtype for parameter in learnt.parameters()} == {torch.float32}
+    assert learnt.score(given.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"most_updates": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"seed": -1}], ids=str
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="counts of 1 or more and a rate above 0"):
+        RewardConfig(**wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("shift", [-1, 100])
+def test_a_shift_by_all_there_is_is_refused(shift: int) -> None:
+    with pytest.raises(OptionError, match=f"shifted by 0 to 99 steps, got {shift}"):
+        RewardConfig(shift=shift)
+
+
+def test_a_filled_batch_learns_from_every_comparison_of_its_trajectories() -> None:
+    """Of 0-1 and 2-3 the one drawn brings 1-0 with it, and not 1-2."""
+    given = pairs((0, 1, 1.0), (2, 3, 1.0), (1, 2, 1.0), (1, 0, 0.0))
+    assert filled(torch.tensor([0]), given).tolist() == [0, 3]
+    assert filled(torch.tensor([2]), given).tolist() == [2]
+    assert filled(torch.tensor([0, 1]), given).tolist() == [0, 1, 2, 3]
