@@ -239,6 +239,7 @@ class Collect(_Playing):
     """Let a policy play and keep its episodes, to compare and to learn from."""
 
     episodes: int = 2400
+    seed: int = 1_000_000  # of the first start: no evaluation begins there
     out: Path = Path("runs/episodes.safetensors")  # file to write
 
     def run(self) -> None:

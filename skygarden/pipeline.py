@@ -181,9 +181,12 @@ class _Run:
             console.rule(f"[bold]{name}")
             _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": False})
             started = time.perf_counter()
-            make(folder)
-            seconds += time.perf_counter() - started
-            _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": True})
+            try:
+                make(folder)
+                done = True
+            finally:  # a stage that is stopped goes on later: its time counts
+                seconds += time.perf_counter() - started
+                _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": done})
         self.made.append(Stage(name, seconds))
         return _Made(folder, str(folder), key)
 

@@ -137,7 +137,7 @@ SMOKE: Final = Preset(
     ),
     reward=RewardStage(trajectories=8, training=RewardConfig(epochs=3)),
     tuning=Tuning(training=HeadTuningConfig(updates=2, batch_size=64)),
-    online=OnlineConfig(updates=2, reinforce=ReinforceConfig(batch_size=4)),
+    online=OnlineConfig(updates=2, reinforce=ReinforceConfig(batch_size=4), checkpoint_every=1),
     collected=16,
     evaluated=8,
 )
