@@ -31,6 +31,7 @@ import torch
 from agents.checkpoint import save_policy, trunk_hash
 from agents.encoder import SIDE
 from agents.inference import Actor, ActorConfig
+from agents.parallel import one_thread
 from agents.policy import Policy, config_of
 from agents.reward import RewardArtefact, RewardModel
 from envs.vector import SkygardenVectorEnv
@@ -75,7 +76,8 @@ def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
         save_policy(policy, folder / "start.safetensors")
         with closing(RolloutServer(desk, folder / "start.safetensors", tokens)) as server:
             command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
-            with closing(WorkerProcesses(desk, command, tokens, folder)), closing(server):
+            # On one thread, as `skygarden online` does.
+            with closing(WorkerProcesses(desk, command, tokens, folder)), closing(server), one_thread():
                 lines = list(train_online(policy, policy, reward, trunk, server, config, folder / "run"))[2:]
     seconds = sum(line.seconds for line in lines)
     return sum(line.steps * line.episodes for line in lines) / seconds, seconds / len(lines)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.checkpoint import load_policy, trunk_hash
+from agents.parallel import one_thread
 from agents.reward import load_reward
 from rollout.desk import Contract, Desk
 from rollout.learner import OnlineConfig, OnlineMetrics, train_online
@@ -55,7 +56,8 @@ def online(
     identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
     with closing(RolloutServer(desk, policy_path(start), tokens)) as server:
         command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
-        with closing(WorkerProcesses(desk, command, tokens, out)), closing(server):
+        # On one thread: the workers have the others.
+        with closing(WorkerProcesses(desk, command, tokens, out)), closing(server), one_thread():
             updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known)
             show(updates, config, wanted, out)
     return out / "policy.safetensors"
