@@ -4,6 +4,7 @@
 a message is trusted: sizes are compared before memory is read, and a number that is not finite is refused.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -94,10 +95,14 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         raise DataError(f"an episode has 1 to {MAX_STEPS} steps and features, got {steps} steps of width {width}")
     if message.ending not in _FROM_WIRE:
         raise DataError(f"an episode ends on a pad or by the time limit, got ending {message.ending}")
+    if message.ending == wire.ENDING_TRUNCATED and steps != MAX_STEPS:
+        raise DataError(f"the time limit is {MAX_STEPS} steps, got an episode truncated after {steps} steps")
     if message.jumppad not in ("", *JUMPPADS):
         raise DataError(f"the pads are {', '.join(JUMPPADS)}, got {_short(message.jumppad)}")
     if message.spawn >= SPAWNS or len(message.character) > _LONGEST_NAME:
         raise DataError(f"there is no start {message.spawn}, {_short(message.character)}")
+    if not math.isfinite(message.temperature):
+        raise DataError(f"the temperature is not a finite number, got {message.temperature}")
     actions = _array("actions", message.actions, "u1", (steps, len(COMPONENTS)))
     if (actions >= np.array(SIZES)).any():
         raise DataError("an action holds a bucket index outside its component")
@@ -150,9 +155,13 @@ def decode_head(messages: Iterable[wire.Tensor], head: Head) -> dict[str, torch.
     Raises: DataError: they are not the weights of such a head.
     """
     needed = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
-    found = {message.name: message for message in messages}
-    if found.keys() != needed.keys():
-        raise DataError(f"a head has the weights {sorted(needed)}, got {[_short(name) for name in sorted(found)]}")
+    given = sorted(messages, key=lambda message: message.name)
+    if [message.name for message in given] != sorted(needed):
+        raise DataError(f"a head has the weights {sorted(needed)}, got {[_short(message.name) for message in given]}")
+    found = {message.name: message for message in given}
+    for name, shape in needed.items():
+        if tuple(found[name].shape) != shape:
+            raise DataError(f"{name} has shape {shape}, got {list(found[name].shape)[:8]}")
     return {name: torch.as_tensor(_array(name, found[name].data, "<f4", shape)) for name, shape in needed.items()}
 
 

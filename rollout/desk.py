@@ -183,6 +183,12 @@ class Desk:
             self._lock.notify_all()
 
     @property
+    def closed(self) -> bool:
+        """Whether everybody was sent home."""
+        with self._lock:
+            return self._closed is not None
+
+    @property
     def workers(self) -> list[str]:
         """Who has a seat."""
         with self._lock:
@@ -194,7 +200,7 @@ class Desk:
         Raises: DataError: it is not what was asked for.
         """
         if (stamp.key.worker, stamp.key.incarnation) != (seat.worker, seat.incarnation):
-            raise DataError(f"this is worker {seat.worker}, and the episode names {stamp.key.worker}")
+            raise DataError(f"this is worker {seat.worker}, and the episode names {stamp.key.worker!r:.64}")
         opened = self._open.get(stamp.assignment)
         if opened is None or seat.assignment != stamp.assignment:
             raise DataError(f"assignment {stamp.assignment} is not this worker's")
@@ -208,7 +214,7 @@ class Desk:
         for name, need, got in zip(("version", "trunk", "context", "width"), needed, given, strict=True):
             if need != got:
                 raise DataError(f"{name} {str(need)[:12]} was asked for, and {str(got)[:12]} played")
-        if abs(stamp.temperature - contract.temperature) > 1e-6:
+        if not abs(stamp.temperature - contract.temperature) <= 1e-6:  # nor is NaN near it
             raise DataError(f"temperature {contract.temperature} was asked for, and {stamp.temperature} played")
         return opened
 
@@ -223,6 +229,11 @@ class Desk:
         self._seats.remove(seat)
         if seat.assignment is not None:
             log.warning("worker %s left assignment %d behind", seat.worker, seat.assignment)
+            opened = self._open[seat.assignment]
+            # Played anew as a whole, so that it is the same whoever plays it: what came of it is thrown away.
+            self._keys -= {stamp.key for _, stamp in opened.episodes.values()}
+            opened.episodes.clear()
+            opened.dropped.clear()
             self._queue.appendleft(seat.assignment)
             seat.assignment = None
 
@@ -230,8 +241,4 @@ class Desk:
         for seat in self._seats:
             if seat.assignment is None and self._queue:
                 seat.assignment = self._queue.popleft()
-                opened = self._open[seat.assignment]
-                # Played anew as a whole, so that it is the same whoever plays it: what came of it is thrown away.
-                opened.episodes.clear()
-                opened.dropped.clear()
-                seat.outbox.put(opened.assignment)
+                seat.outbox.put(self._open[seat.assignment].assignment)

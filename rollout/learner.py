@@ -94,7 +94,7 @@ def train_online(
     Args: policy: on the CPU. reference: what the KL divergence is measured to, with the same trunk. trunk: its hash.
       identity: what else makes it this run and no other. primer: episodes played before, padded, that the critic learns
       from first.
-    Yields: metrics, an update each, after the update and any checkpoint it makes.
+    Yields: metrics, an update each, before any checkpoint it makes: what is kept of them is not behind the weights.
     Raises: DeliveryError: no episodes come, or all of a batch were dropped. DivergedError: a loss is not finite.
       CheckpointError: as `agents.imitation.train`; the reward model reads another trunk.
     """
@@ -138,9 +138,6 @@ def train_online(
         )
         heads.add(update + 1, policy)
         workers.publish(update + 1, heads[update + 1], heads.oldest)
-        if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
-            remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
-            run.save(update + 1, {**remembered, **{f"head/{name}": head for name, head in heads.tensors().items()}})
         now = time.perf_counter()
         pads = [episode.jumppad or "none" for episode in episodes]
         yield OnlineMetrics(
@@ -153,6 +150,9 @@ def train_online(
             now - started,
             now - came,
         )
+        if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
+            remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
+            run.save(update + 1, {**remembered, **{f"head/{name}": head for name, head in heads.tensors().items()}})
 
 
 def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:

@@ -69,6 +69,8 @@ class WorkerProcesses:
 
     def _start_again(self, name: str, code: int) -> bool:
         """Whether a worker that died may have another life."""
+        if self._desk.closed:  # it was sent home
+            return False
         if self._restarts[name] == RESTARTS:
             reason = f"worker {name} died {RESTARTS + 1} times (last with status {code}); see {self._folder}/{name}.log"
             self._desk.close(reason)

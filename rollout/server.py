@@ -48,7 +48,8 @@ class RolloutServer:
     def __init__(self, desk: Desk, policy: Path, tokens: Mapping[str, str], address: str = "127.0.0.1:0") -> None:
         self._desk, self._policy, self._tokens = desk, policy, dict(tokens)
         self._heads: dict[int, list[wire.Tensor]] = {}
-        self._server: Any = grpc.server(ThreadPoolExecutor(_MOST_STREAMS, "stream"), options=OPTIONS)
+        self._threads = ThreadPoolExecutor(_MOST_STREAMS, "stream")
+        self._server: Any = grpc.server(self._threads, options=OPTIONS)
         self._server.add_generic_rpc_handlers((self._handlers(),))
         try:
             self.port: Final[int] = self._server.add_insecure_port(address)
@@ -73,6 +74,7 @@ class RolloutServer:
         """Send the workers home and stop."""
         self._desk.close()
         self._server.stop(grace=2).wait()
+        self._threads.shutdown(wait=False)  # gRPC leaves them
 
     def _handlers(self) -> Any:
         made = cast("Any", grpc)
@@ -106,7 +108,6 @@ class RolloutServer:
             seat = self._desk.sit(worker, first.hello.incarnation)
         except DeliveryError as error:
             _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
-        context.add_callback(lambda: self._leave(seat))
         threading.Thread(target=self._read, args=(messages, seat), name=f"from {worker}", daemon=True).start()
         log.info("worker %s is at work", worker)
         contract = self._desk.contract

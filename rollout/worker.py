@@ -7,6 +7,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -81,18 +82,16 @@ class _Work:
         self._outbox.put(wire.FromWorker(hello=wire.Hello(protocol=PROTOCOL, incarnation=self._incarnation)))
         answers: Iterator[wire.FromLearner] = self._call(iter(self._outbox.get, None), metadata=_metadata(self._config))
         try:
-            player: Player | None = None
             contract = next(answers).welcome
             if contract.trunk != self._trunk:
                 raise DeliveryError("the learner's policy is not the one it sent; start this worker again")
-            player = Player(self._policy, self._acting(contract), self._make_envs)
-            for answer in answers:
-                if answer.WhichOneof("message") == "assignment":
-                    self._play(player, answer.assignment, contract)
-                elif answer.WhichOneof("message") == "refused":
-                    refused = answer.refused
-                    log.warning("the learner refused episode %d: %s", refused.key.sequence, refused.reason)
-            player.close()
+            with closing(Player(self._policy, self._acting(contract), self._make_envs)) as player:
+                for answer in answers:
+                    if answer.WhichOneof("message") == "assignment":
+                        self._play(player, answer.assignment, contract)
+                    elif answer.WhichOneof("message") == "refused":
+                        refused = answer.refused
+                        log.warning("the learner refused episode %d: %s", refused.key.sequence, refused.reason)
             return self._sent
         finally:
             self._outbox.put(None)  # lets gRPC's sending thread end
@@ -100,7 +99,7 @@ class _Work:
     def _play(self, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
         if assignment.head:
             player.load_head(decode_head(assignment.head, self._policy.head))
-        index = -1
+        before = self._sent
         try:
             for index, episode in enumerate(player.play(list(assignment.seeds), assignment.sampling_seed)):
                 stamp = Stamp(
@@ -116,7 +115,7 @@ class _Work:
                 self._sent += 1
         except SkygardenError as error:  # the game was lost: the others of this assignment are not played
             log.warning("assignment %d was interrupted: %s", assignment.number, error)
-            for lost in range(index + 1, len(assignment.seeds)):
+            for lost in range(self._sent - before, len(assignment.seeds)):
                 dropped = wire.Dropped(assignment=assignment.number, index=lost, reason=str(error))
                 self._outbox.put(wire.FromWorker(dropped=dropped))
 

@@ -81,10 +81,7 @@ def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, wanted: str | N
             if metrics.update % (5 * _WINDOW) == 0 or metrics.update == config.updates:
                 bar.print(f"{metrics.update} updates: {text}, KL {line['kl']:.3f}, entropy {line['entropy']:.2f} nats")
             if wanted and metrics.update % _WINDOW == 0 and over_optimised(history, _WINDOW):
-                bar.print(
-                    "[yellow]The score rises while true success falls: the reward model is being exploited. Stop, "
-                )
-                bar.print("[yellow]and compare new episodes, or set a KL weight (--kl).")
+                bar.print(_WARNING)
 
 
 def over_optimised(history: Sequence[dict[str, Any]], window: int) -> bool:

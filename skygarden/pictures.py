@@ -122,7 +122,11 @@ def online_chart(path: Path, metrics: Sequence[Mapping[str, Any]], wanted: str) 
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     episodes = np.cumsum([line["episodes"] for line in metrics])
     span = max(1, min(10, len(metrics) // 5))
-    names = {"success": f"reaches the {wanted} pad", "score": "reward model's score"}
+    names = {
+        "success": f"reaches the {wanted} pad",
+        "score": "reward model's score",
+        "kl": "KL divergence to the fine-tuned agent",
+    }
     for axes, keys in ((above, ("success", "score")), (below, ("kl", "entropy"))):
         for key in keys:
             values = np.array([line[key] for line in metrics], np.float64)

@@ -64,7 +64,7 @@ def align(settings: Alignment) -> Path:
     sft = _given(settings.finetuned) if settings.finetuned else run.stage(
         "sft",
         [base],
-        {"finetune": asdict(preset.finetune), "seed": seed},
+        {"finetune": asdict(preset.finetune), "data": settings.data, "seed": seed},
         lambda out: finetune(preset.finetune, base.policy, preset.size, settings.data, out, seed, settings.device),
     )  # fmt: skip
 

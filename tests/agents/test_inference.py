@@ -1,11 +1,13 @@
 """Laws of acting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from agents.inference import Actor, ActorConfig
-from agents.policy import Head, log_prob
+from agents.policy import Head, Trunk, log_prob
 from envs.errors import OptionError
 
 STEPS, BATCH = 22, 3
@@ -120,3 +122,65 @@ def test_environments_that_are_shared_out_get_the_features_they_get_together(pol
         expected, found = (actor.act(images) for actor in (together, shared) if actor.reset(mask) is None)
         torch.testing.assert_close(found.features, expected.features, rtol=1e-3, atol=1e-4)
         assert np.array_equal(found.actions, expected.actions)
+
+
+def blackened(frames):
+    """Frames as `frames` makes them, some black: at steps 4 to 6 all, at others every fifth."""
+
+    def make(count, *, seed):
+        made = frames(count, seed=seed)
+        made[[seed in (4, 5, 6) or (env + seed) % 5 == 0 for env in range(count)]] = 0
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize("context", ["window", "chunked"])
+def test_black_frames_are_embedded_as_the_whole_network_does(policy, frames, context):
+    black = set()
+    for features, shown in play(policy, blackened(frames), ActorConfig(context=context, precision="float32")):
+        black.add(sum(not seen[-1].any() for seen in shown))
+        for env in range(BATCH):
+            count = len(shown[env])
+            length = min(count, 8) if context == "window" or count <= 8 else (count - 1) % 4 + 5
+            torch.testing.assert_close(features[env], brute_force(policy, shown[env][-length:]), rtol=1e-3, atol=1e-4)
+    assert black == {0, 1, 3}  # none, some and all of them were
+
+
+@pytest.mark.parametrize("context", ["window", "chunked"])
+def test_black_frames_are_embedded_alike_where_environments_are_shared_out(policy, frames, context):
+    config = ActorConfig(context=context, precision="float32", processors=2)
+    shared, alone = (Actor(policy, 9, replace(config, processors=count), seed=0) for count in (2, 1))
+    for step in range(10):
+        images = blackened(frames)(9, seed=step)
+        torch.testing.assert_close(shared.act(images).features, alone.act(images).features, rtol=1e-3, atol=1e-4)
+
+
+def test_a_frame_with_one_lit_pixel_is_not_black(policy):
+    images = np.zeros((BATCH, 128, 128, 3), np.uint8)
+    images[1, 127, 127, 2] = 200
+    actor = Actor(policy, BATCH, ActorConfig(precision="float32"), seed=0)
+    features = actor.act(images).features
+    for env in range(BATCH):
+        torch.testing.assert_close(features[env], brute_force(policy, [images[env]]), rtol=1e-3, atol=1e-4)
+    assert torch.equal(features[0], features[2])
+    assert not torch.equal(features[0], features[1])
+
+
+def test_the_encoder_sees_no_black_frame(policy, frames, monkeypatch):
+    embed, seen = Trunk.embed, []
+
+    def watched(trunk, images, weights):
+        seen.append(len(images))
+        return embed(trunk, images, weights)
+
+    monkeypatch.setattr(Trunk, "embed", watched)
+    actor = Actor(policy, BATCH, ActorConfig(precision="float32"), seed=0)
+    seen.clear()  # one black frame, beforehand
+    images = frames(BATCH)
+    actor.act(images)
+    images[1] = 0
+    actor.act(images)
+    images[:] = 0
+    actor.act(images)
+    assert seen == [3, 2]

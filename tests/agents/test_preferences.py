@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from agents.preferences import Outcome, Teacher, all_pairs, ask, returns
+from agents.preferences import Outcome, Teacher, all_pairs, ask, returns, some_pairs
 from envs.errors import OptionError
 
 RANKED = [  # for one who wants the left pad, the best first
@@ -31,6 +31,36 @@ def test_all_pairs_are_half_the_square_and_each_once() -> None:
     first, second = all_pairs(5)
     assert len({frozenset(pair) for pair in zip(first.tolist(), second.tolist(), strict=True)}) == 10
     assert all(len(all_pairs(n)[0]) == n * (n - 1) // 2 for n in range(6))
+
+
+def drawn(count: int, number: int, seed: int = 0) -> list[tuple[int, int]]:
+    """A number of pairs."""
+    first, second = some_pairs(count, number, np.random.default_rng(seed))
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("number", [1, 7, 44, 45])
+def test_some_pairs_are_all_different_and_of_trajectories_that_are_there(number: int) -> None:
+    pairs = drawn(10, number)
+    assert len(pairs) == len({frozenset(pair) for pair in pairs}) == number
+    assert all(0 <= a < 10 and 0 <= b < 10 and a != b for a, b in pairs)
+
+
+def test_as_many_pairs_as_there_are_are_all_pairs() -> None:
+    first, second = all_pairs(10)
+    assert sorted(drawn(10, 45)) == list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def test_which_pairs_follows_from_the_generator_and_none_is_drawn_more_often() -> None:
+    assert drawn(10, 5) == drawn(10, 5) != drawn(10, 5, seed=1)
+    seen = [pair for seed in range(900) for pair in drawn(4, 2, seed)]  # of 6 pairs 2: each in a third of the draws
+    assert [seen.count(pair) for pair in sorted(set(seen))] == pytest.approx([300] * 6, abs=60)
+
+
+@pytest.mark.parametrize("number", [0, 46, -1])
+def test_more_pairs_than_there_are_are_refused(number: int) -> None:
+    with pytest.raises(OptionError, match=f"10 trajectories make 1 to 45 comparisons, got {number}"):
+        drawn(10, number)
 
 
 def answers(teacher: Teacher, difference: float, count: int = 20_000) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""Laws of the player: what it plays follows from the head, the seeds and the sampling seed, and from nothing else."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from agents.inference import ActorConfig
+from agents.policy import Policy
+from envs.episode import Episode
+from rollout.player import Player
+
+Content = Callable[[Episode], dict[str, Any]]
+Play = Callable[..., list[dict[str, Any]]]
+
+ACTING = ActorConfig(precision="float32", processors=1)
+
+
+@pytest.fixture
+def player(policy: Policy, walks: Any) -> Player:
+    """The tiny policy at the game."""
+    return Player(policy, ACTING, walks)
+
+
+@pytest.fixture
+def play(content: Content) -> Play:
+    """Play, and make of the episodes what can be compared."""
+
+    def played(player: Player, seeds: Sequence[int], sampling_seed: int = 5) -> list[dict[str, Any]]:
+        return [content(episode) for episode in player.play(seeds, sampling_seed)]
+
+    return played
+
+
+@pytest.fixture
+def other() -> dict[str, Tensor]:
+    """The weights of another head."""
+    shape = {"hidden.weight": (1024, 32), "hidden.bias": (1024,), "out.weight": (68, 1024), "out.bias": (68,)}
+    generator = torch.Generator().manual_seed(9)
+    return {name: torch.randn(size, generator=generator) * 0.1 for name, size in shape.items()}
+
+
+def test_it_plays_a_padded_episode_from_each_seed(player: Player) -> None:
+    episodes = list(player.play([4, 7, 2], 5))
+    assert [(e.seed, len(e), e.jumppad) for e in episodes] == [(4, 2, "middle"), (7, 5, "middle"), (2, 4, "right")]
+    assert all(episode.features.shape == (100, 32) for episode in episodes)
+    assert all(episode.features.any(1).all() for episode in episodes)  # those of the black frames too
+
+
+def test_the_same_head_and_seeds_make_the_same_episodes_bit_for_bit(
+    player: Player, play: Play, other: dict[str, Tensor]
+) -> None:
+    first = play(player, [4, 7])
+    head = {name: tensor.clone() for name, tensor in player._policy.head.state_dict().items()}
+    assert play(player, [4, 7]) == first
+    player.load_head(other)
+    play(player, [7, 6], 8)
+    play(player, [1], 8)
+    player.load_head(head)
+    assert play(player, [4, 7]) == first
+
+
+def test_it_plays_the_same_as_one_who_has_just_come(policy: Policy, player: Player, play: Play, walks: Any) -> None:
+    play(player, [9, 8], 1)
+    assert play(player, [4, 7]) == play(Player(policy, ACTING, walks), [4, 7])
+
+
+def test_another_sampling_seed_draws_other_actions(player: Player, play: Play) -> None:
+    assert play(player, [4, 7], 5)[0]["actions"] != play(player, [4, 7], 6)[0]["actions"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_another_head_plays_from_when_it_is_loaded(
+    policy: Policy, player: Player, play: Play, other: dict[str, Tensor], walks: Any, begun: bool
+) -> None:
+    before = play(Player(policy, ACTING, walks), [4, 7])
+    if begun:
+        assert play(player, [4, 7]) == before
+    player.load_head(other)
+    after = play(player, [4, 7])
+    assert after != before
+    assert [one["features"][1][0] for one in after] == [one["features"][1][0] for one in before]  # of the first frame
+    policy.head.load_state_dict(other)
+    assert play(Player(policy, ACTING, walks), [4, 7]) == after
+
+
+def test_a_head_that_was_loaded_stays_when_the_number_of_environments_changes(
+    policy: Policy, player: Player, play: Play, other: dict[str, Tensor], walks: Any
+) -> None:
+    play(player, [4, 7])
+    player.load_head(other)
+    policy.head.load_state_dict(other)
+    assert play(player, [4, 7, 1]) == play(Player(policy, ACTING, walks), [4, 7, 1])
+
+
+def test_the_game_is_started_anew_only_when_the_number_of_environments_changes(
+    player: Player, play: Play, walks: Any
+) -> None:
+    for seeds in ([4, 7], [5, 8], [1, 2, 3], [4, 7]):
+        assert [one["seed"] for one in play(player, seeds)] == seeds
+    assert [(walk.num_envs, walk.rounds, walk.let_go) for walk in walks.made] == [
+        (2, 2, True),
+        (3, 1, True),
+        (2, 1, False),
+    ]
+    player.close()
+    player.close()
+    assert walks.made[-1].let_go
+
+
+def test_who_was_closed_can_play_again(player: Player, play: Play) -> None:
+    first = play(player, [4, 7])
+    player.close()
+    assert play(player, [4, 7]) == first

@@ -1,0 +1,129 @@
+"""How good reward models get with how many comparisons: what is trained, what is written, and what a frame becomes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from agents.reward import RewardConfig, random_projection
+from envs.backend import JUMPPADS, Start
+from envs.episode import Ending, Episode
+from envs.errors import DataError
+from envs.gamepad import SIZES as BUCKETS
+from rollout.store import write_episodes
+from skygarden import reward_curve
+from skygarden.evaluate import film
+from skygarden.presets import RewardStage
+from skygarden.reward_curve import random_features
+
+STAGE = RewardStage(trajectories=6, training=RewardConfig(epochs=2))
+
+
+def episode(seed: int, steps: int = 3) -> Episode:
+    """A short one that can be drawn again; its features tell its outcome and its length, its pixels no outcome."""
+    rng = np.random.default_rng(seed)
+    pad = seed % 4
+    features = rng.normal(0, 0.1, (100, 5)).astype(np.float16)
+    features[:, pad] += 1
+    features[:, 4] += steps / 3
+    return Episode(
+        seed=seed,
+        start=Start(seed // 4 % 4, "ninja", 0),
+        actions=rng.integers(0, BUCKETS, (steps, 16), np.uint8),
+        log_probs=np.zeros(steps, np.float32),
+        features=features,
+        positions=np.zeros((steps + 1, 3), np.float32),
+        ending=Ending.TRUNCATED if pad == 3 else Ending.TERMINATED,
+        jumppad=None if pad == 3 else JUMPPADS[pad],
+    )
+
+
+def written(folder: Path, count: int) -> Path:
+    """A file of episodes."""
+    path = folder / "episodes.safetensors"
+    write_episodes(path, [episode(seed, steps=1 + seed % 3) for seed in range(count)], {"trunk": "a" * 64})
+    return path
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of comparisons that 6 trajectories can have: 40 is more than there are."""
+    monkeypatch.setattr(reward_curve, "SIZES", (2, 7, 40))
+    return [2, 7, 15]
+
+
+def test_a_curve_is_of_both_encoders_all_sizes_and_all_seeds(sizes: list[int], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    accuracies = reward_curve.reward_curve(STAGE, written(tmp_path, 12), "left", out, seeds=2)
+    assert list(accuracies) == ["agent", "random"]
+    for by_size in accuracies.values():
+        assert list(by_size) == sizes
+        assert all(len(values) == 2 and all(0 <= value <= 1 for value in values) for values in by_size.values())
+    kept = json.loads((out / "curve.json").read_text(encoding="utf-8"))
+    assert kept["accuracy"] == {
+        name: {str(size): values for size, values in by_size.items()} for name, by_size in accuracies.items()
+    }
+    assert (kept["wanted"], kept["seeds"], kept["settings"]["trajectories"]) == ("left", 2, 6)
+    picture = cv2.imread(str(out / "curve.png"))
+    assert picture is not None
+    assert min(picture.shape[:2]) > 300
+    assert {path.name for path in out.iterdir()} == {"curve.json", "curve.png"}
+
+
+def test_a_model_follows_from_its_seed_and_size_however_many_are_trained(sizes: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path, 12)
+    two, three = (reward_curve.reward_curve(STAGE, path, "left", tmp_path / "out", seeds=seeds) for seeds in (2, 3))
+    for name in two:
+        for size in sizes:
+            assert three[name][size][:2] == two[name][size]
+    for by_size in three.values():
+        assert len({tuple(values) for values in by_size.values()}) > 1  # sizes differ
+        assert any(len(set(values)) > 1 for values in by_size.values())  # and seeds
+
+
+def test_each_encoder_is_measured_on_its_own_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reward_curve, "SIZES", ())
+    stage = RewardStage(trajectories=12, training=RewardConfig(epochs=60, learning_rate=3e-3))
+    accuracies = reward_curve.reward_curve(stage, written(tmp_path, 24), "left", tmp_path, seeds=1)
+    assert list(accuracies["agent"]) == [66]
+    assert accuracies["agent"][66][0] > 0.95
+    assert accuracies["random"][66][0] < 0.9
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_too_few_episodes_to_test_on_are_refused_before_anything_is_drawn(tmp_path: Path, count: int) -> None:
+    with pytest.raises(DataError, match=f"more than 6 episodes are needed, some to test on, got {count}"):
+        reward_curve.reward_curve(STAGE, written(tmp_path, count), "left", tmp_path / "out", seeds=1)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 1e-2)], ids=str)
+def test_a_frame_becomes_its_random_projection_and_what_pads_an_episode_nothing(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, off: float
+) -> None:
+    monkeypatch.setattr(reward_curve, "compute_dtype", lambda *_: dtype)
+    episodes = [episode(seed=0, steps=4), episode(seed=1, steps=2)]
+    features = random_features(episodes)
+    assert (features.shape, features.dtype) == ((2, 100, 512), torch.float16)
+    assert not features[0, 4:].any()
+    assert not features[1, 2:].any()
+    projection = random_projection(128 * 128 * 3, torch.Generator().manual_seed(0))
+    for k, step in ((0, 3), (1, 0)):
+        pixels = torch.as_tensor(film(episodes[k])[step]).flatten() / 255
+        expected = projection @ pixels
+        assert expected.std() > 0.2
+        torch.testing.assert_close(features[k, step].float(), expected, atol=off, rtol=off)
+        scale = features[k, step].float() @ expected / expected.square().sum()  # less what rounding does to each
+        assert scale.item() == pytest.approx(1, abs=0.002)
+
+
+def test_two_seeds_of_a_curve_are_plotted_by_the_command(command, sizes: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path, 12)
+    arguments = ("--episodes", path, "--trajectories", 6, "--preset", "smoke", "--out", tmp_path)
+    command("reward", "--to", "left", *arguments, "--curve", 2)
+    assert (tmp_path / "reward.safetensors").exists()
+    kept = json.loads((tmp_path / "curve.json").read_text(encoding="utf-8"))
+    assert list(kept["accuracy"]["random"]) == [str(size) for size in sizes]
