@@ -1,12 +1,172 @@
-"""Online alignment from end to end: see end_to_end.py, which this runs.
+"""Online alignment from end to end, as a ratio to the policy alone; what the wire costs; RLlib's sampler beside it.
 
-A script's own folder comes first where Python looks, and there this file would stand for the package `rollout`.
+Each row plays with the same policy in the same run:
+
+- alone: decisions of the policy on frames in memory, 16 at a time, nothing else;
+- end to end: steps of episodes that were played by two worker processes, sent over gRPC, scored and learnt from, 16
+  episodes an update, at lag 0. What is decided on black frames, which pad an episode, does not count as a step;
+- wire: the seconds that a batch's messages take to be made, sent, read and checked, as a share of an update's;
+- RLlib: the sampler of its environment runner with 16 environments in one process and the same policy as its module.
+
+    python bench/rollout.py [--sizes 4m 103m] [--updates 20] [--lag 0] [--no-rllib]
 """
 
 import sys
 
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))
-    from end_to_end import main
+sys.path.append(sys.path.pop(0))  # rollout.py beside this is not the package `rollout`
 
+import argparse
+import logging
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import grpc
+import numpy as np
+import torch
+
+from agents.checkpoint import save_policy, trunk_hash
+from agents.encoder import SIDE
+from agents.inference import Actor, ActorConfig
+from agents.parallel import one_thread
+from agents.policy import Policy, config_of
+from agents.reward import RewardArtefact, RewardModel
+from envs.vector import SkygardenVectorEnv
+from rollout.codec import Key, Stamp, encode
+from rollout.collect import collect
+from rollout.desk import Assignment, Contract, Desk
+from rollout.learner import OnlineConfig, train_online
+from rollout.processes import WorkerProcesses
+from rollout.server import OPTIONS, SERVICE, RolloutServer
+from rollout.wire import rollout_pb2 as wire
+from skygarden.policies import named_policy
+
+BATCH = 16
+
+
+def policy_of(size: str) -> Policy:
+    """The agent in the box, and for larger sizes random weights."""
+    return named_policy("base-4m") if size == "4m" else Policy(config_of(size), torch.Generator().manual_seed(0))
+
+
+def alone(policy: Policy, steps: int = 200) -> float:
+    """Decisions a second of the policy by itself."""
+    frames = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
+    actor = Actor(policy, BATCH, ActorConfig(), seed=0)
+    for _ in range(40):
+        actor.act(frames)
+    start = time.perf_counter()
+    for _ in range(steps):
+        actor.act(frames)
+    return BATCH * steps / (time.perf_counter() - start)
+
+
+def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
+    """Steps a second, and seconds an update, without the first two, which wait for the workers to start."""
+    trunk, width = trunk_hash(policy), policy.config.width
+    config = OnlineConfig(updates=updates + 2, max_policy_lag=lag, checkpoint_every=10)
+    reward = RewardArtefact(RewardModel(width, torch.Generator().manual_seed(0)), trunk, 0.5, {})
+    desk = Desk(Contract(trunk=trunk, width=width, context=config.context, temperature=1.0))
+    tokens = {f"worker-{k}": secrets.token_hex(8) for k in range(config.shares)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_policy(policy, folder / "start.safetensors")
+        with closing(RolloutServer(desk, folder / "start.safetensors", tokens)) as server:
+            command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
+            # On one thread, as `skygarden online` does.
+            with closing(WorkerProcesses(desk, command, tokens, folder)), closing(server), one_thread():
+                lines = list(train_online(policy, policy, reward, trunk, server, config, folder / "run"))[2:]
+    seconds = sum(line.seconds for line in lines)
+    return sum(line.steps * line.episodes for line in lines) / seconds, seconds / len(lines)
+
+
+def wire_seconds(policy: Policy, batches: int = 20) -> float:
+    """Seconds that a batch's episodes take from a worker's hands to the learner's."""
+    trunk, width = trunk_hash(policy), policy.config.width
+    contract = Contract(trunk=trunk, width=width, context="chunked", temperature=1.0)
+    with closing(SkygardenVectorEnv(BATCH)) as envs:
+        actor = Actor(policy, BATCH, ActorConfig(), seed=0)
+        episodes = list(collect(envs, actor, range(BATCH), padded=True))
+    desk = Desk(contract)
+    with tempfile.NamedTemporaryFile() as file, closing(RolloutServer(desk, Path(file.name), {"w": "t"})) as server:
+        outbox: SimpleQueue[wire.FromWorker | None] = SimpleQueue()
+        outbox.put(wire.FromWorker(hello=wire.Hello(protocol=1, incarnation=1)))
+        grpc_: Any = grpc
+        channel = grpc_.insecure_channel(f"127.0.0.1:{server.port}", options=OPTIONS)
+        call = channel.stream_stream(
+            f"/{SERVICE}/Play",
+            request_serializer=wire.FromWorker.SerializeToString,
+            response_deserializer=wire.FromLearner.FromString,
+        )
+        answers: Iterator[wire.FromLearner] = call(
+            iter(outbox.get, None), metadata=(("skygarden-worker", "w"), ("skygarden-token", "t"))
+        )
+
+        def answer() -> None:
+            for message in answers:
+                if message.WhichOneof("message") == "assignment":
+                    number = message.assignment.number
+                    for index, episode in enumerate(episodes):
+                        key = Key("w", 1, number * BATCH + index)
+                        stamp = Stamp(key, number, index, number, trunk, "chunked", 1.0)
+                        outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        start = 0.0
+        for number in range(batches + 2):
+            if number == 2:
+                start = time.perf_counter()
+            server.publish(number, policy.head.state_dict(), number)
+            server.post(Assignment(number=number, version=number, seeds=tuple(range(BATCH)), sampling_seed=0))
+            assert len(server.wait([number], 60)) == BATCH
+        seconds = (time.perf_counter() - start) / batches
+        outbox.put(None)
+        server.close()
+        thread.join()
+        channel.close()
+    return seconds
+
+
+def rllib(policy: Policy, steps: int) -> float:
+    """Steps a second of RLlib's environment runner."""
+    from rllib_module import runner_of  # beside this file
+
+    runner = runner_of(policy, BATCH)
+    runner.sample(num_timesteps=BATCH * 50, random_actions=False)
+    start = time.perf_counter()
+    episodes = runner.sample(num_timesteps=steps, random_actions=False)
+    return sum(len(episode) for episode in episodes) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=["4m", "103m"])
+    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--lag", type=int, default=0)
+    parser.add_argument("--no-rllib", action="store_true")
+    args = parser.parse_args()
+    logging.disable(logging.INFO)
+    print("size    alone  end to end  ratio  s an update  600 updates    wire   RLlib  ratio to it")
+    for size in args.sizes:
+        policy = policy_of(size)
+        by_itself = alone(policy)
+        rate, update = end_to_end(policy_of(size), args.updates, args.lag)
+        share = wire_seconds(policy) / update
+        line = f"{size:>4} {by_itself:>6.0f} /s {rate:>8.0f} /s {rate / by_itself:>6.2f} {update:>12.2f}"
+        line += f" {update * 10:>8.1f} min {share:>7.1%}"
+        if not args.no_rllib:
+            theirs = rllib(policy, 3200 if size == "4m" else 1600)
+            line += f" {theirs:>5.0f} /s {rate / theirs:>8.1f}"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
     main()

@@ -6,6 +6,10 @@ the time goes: each part alone, on one thread, a frame. Usage:
     python bench/train.py [--sizes 4m 103m] [--turns 5] [--updates 6]
 """
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # rollout.py beside this is not the package `rollout`
+
 import argparse
 import statistics
 import time
