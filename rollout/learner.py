@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class OnlineConfig:
 
     updates: int = 600
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    schedule: Literal["constant", "linear"] = "constant"  # of the learning rate; linear ends at 0
     max_policy_lag: int = 0  # updates that the head that plays may be behind
     context: Context = "chunked"
     temperature: float = 1.0
@@ -102,7 +103,9 @@ def train_online(
     settings = config.reinforce
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     fixed = asdict(config)
-    free = {name: fixed.pop(name) for name in ("updates", "checkpoint_every", "patience")}
+    free = {name: fixed.pop(name) for name in ("checkpoint_every", "patience")}
+    if config.schedule == "constant":
+        free["updates"] = fixed.pop("updates")  # may differ when a run goes on
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
     done = run.resume()
     critic = Critic(policy.config.width)
@@ -126,6 +129,8 @@ def train_online(
         episodes = [episode for episode, _ in played]
         staleness = float(np.mean([update - stamp.version for _, stamp in played]))
         rewards = scores_of(reward, episodes, trunk)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, update)
         learnt = update_head(
             policy.head,
             reference.head,
@@ -153,6 +158,12 @@ def train_online(
         if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
             remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
             run.save(update + 1, {**remembered, **{f"head/{name}": head for name, head in heads.tensors().items()}})
+
+
+def learning_rate(config: OnlineConfig, update: int) -> float:
+    """The learning rate of an update, counted from 0."""
+    rate = config.reinforce.learning_rate
+    return rate if config.schedule == "constant" else rate * (1 - update / config.updates)
 
 
 def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:

@@ -317,6 +317,7 @@ class Online:
     out: Path = Path("runs/online")  # folder of the run
     updates: int | None = None  # default: the preset's, as the next
     learning_rate: float | None = None
+    schedule: Literal["constant", "linear"] | None = None  # of the learning rate
     baseline: Literal["none", "leave_one_out", "value"] | None = None
     passes: int | None = None  # times that a batch is learnt from
     kl: float | None = None  # weight of the KL divergence to the reference
@@ -333,6 +334,7 @@ class Online:
         changes = {
             "updates": self.updates,
             "learning_rate": self.learning_rate,
+            "schedule": self.schedule,
             "baseline": self.baseline,
             "passes": self.passes,
             "kl": self.kl,

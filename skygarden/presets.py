@@ -125,7 +125,11 @@ LAPTOP: Final = Preset(
     ),
     reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
     tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),
-    online=OnlineConfig(updates=100, reinforce=ReinforceConfig(baseline="value", passes=4)),
+    online=OnlineConfig(
+        updates=100,
+        reinforce=ReinforceConfig(learning_rate=3e-4, baseline="value", passes=4),
+        schedule="linear",
+    ),
 )
 
 _SMOKE: Final = replace(_LAPTOP, updates=4, batch_size=4, micro_batch=2, warm_up=1, checkpoint_every=2)

@@ -20,7 +20,7 @@ from envs.errors import CheckpointError, DeliveryError, OptionError
 from rollout.codec import Stamp
 from rollout.desk import Assignment, Contract
 from rollout.direct import DirectWorkers
-from rollout.learner import OnlineConfig, OnlineMetrics, batch_of, seeds_of, train_online
+from rollout.learner import OnlineConfig, OnlineMetrics, batch_of, learning_rate, seeds_of, train_online
 from rollout.player import Player
 
 REINFORCE = ReinforceConfig(batch_size=4, learning_rate=1e-2, baseline="value", passes=2)
@@ -102,6 +102,18 @@ def test_a_batch_is_played_by_the_version_that_its_lag_says(tmp_path: Path, lag:
     _, metrics, workers = run(replace(CONFIG, max_policy_lag=lag), tmp_path)
     assert [asked.version for asked in workers.asked[::2]] == [max(0, batch - lag) for batch in range(4)]
     assert [line.staleness for line in metrics] == [min(batch, lag) for batch in range(4)]
+
+
+def test_a_linear_learning_rate_falls_to_nothing_and_a_run_of_another_length_is_another_run(tmp_path: Path) -> None:
+    falling = replace(CONFIG, schedule="linear")
+    assert [learning_rate(falling, update) for update in range(4)] == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
+    assert [learning_rate(CONFIG, update) for update in range(4)] == [1e-2] * 4
+    run(falling, tmp_path / "falling", stop=3)
+    with pytest.raises(CheckpointError, match="differs in updates"):
+        run(replace(falling, updates=6), tmp_path / "falling")
+    run(CONFIG, tmp_path / "constant", stop=3)
+    _, metrics, _ = run(replace(CONFIG, updates=5), tmp_path / "constant")
+    assert [line.update for line in metrics] == [3, 4, 5]
 
 
 def test_shares_split_a_batch_and_every_seed_is_played_once(tmp_path: Path) -> None:
