@@ -31,7 +31,7 @@ class ReinforceConfig:
     batch_size: int = 16  # episodes an update
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
-    clip: float = 1.0  # largest norm of the gradient
+    clip: float = 100.0  # largest norm of the gradient, which is summed over the steps of an episode
     baseline: Baseline = "none"
     kl: float = 0.0  # reward that a nat of KL divergence to the reference policy costs, summed over an episode
     entropy: float = 0.0  # reward that a nat of entropy earns, the same way
@@ -85,15 +85,15 @@ class Update:
 
 
 def advantages(batch: EpisodeBatch, config: ReinforceConfig, critic: Critic) -> Tensor:
-    """What each action is reinforced by, (B, T): with the baseline "value" in units of its own spread.
+    """What each action is reinforced by, (B, T), in units of reward.
 
     Raises: OptionError: the baseline is not known.
     """
     if config.baseline != "value":
         returns = batch.rewards if config.baseline == "none" else less_the_others(batch.rewards)
         return returns[:, None].expand(batch.played.shape)
-    advantage = followed_by(critic.expect(batch.features), batch.rewards, batch.steps, config.trace)
-    return advantage / (advantage[batch.played].square().mean().sqrt() + 1e-8)
+    # Not scaled to a unit spread, as is common: where every episode is good, what is left is noise and must stay small.
+    return followed_by(critic.expect(batch.features), batch.rewards, batch.steps, config.trace)
 
 
 def less_the_others(rewards: Tensor) -> Tensor:
