@@ -126,8 +126,8 @@ LAPTOP: Final = Preset(
     reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
     tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),
     online=OnlineConfig(
-        updates=100,
-        reinforce=ReinforceConfig(learning_rate=3e-4, baseline="value", passes=4),
+        updates=150,
+        reinforce=ReinforceConfig(learning_rate=1.5e-4, baseline="value", passes=4),
         schedule="linear",
     ),
 )
