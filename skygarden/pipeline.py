@@ -30,6 +30,8 @@ from skygarden.rewarding import hash_of, train_reward
 from skygarden.tuning import tune
 
 COLLECTED: Final = 1_000_000  # seeds from here on are of episodes to compare; below are evaluations'
+EPISODES: Final = "episodes.safetensors"
+REWARD: Final = "reward.safetensors"
 _RECORD: Final = "stage.json"
 
 
@@ -57,88 +59,22 @@ def align(settings: Alignment) -> Path:
 
     Raises: as the stages do.
     """
-    preset, seed = settings.preset, settings.seed
-    run = _Run(settings.out)
+    stages = _Stages(settings)
     base = _given(settings.base)
-
-    sft = _given(settings.finetuned) if settings.finetuned else run.stage(
-        "sft",
-        [base],
-        {"finetune": asdict(preset.finetune), "data": settings.data, "seed": seed},
-        lambda out: finetune(preset.finetune, base.policy, preset.size, settings.data, out, seed, settings.device),
-    )  # fmt: skip
-
-    collected = run.stage("collected", [sft], {"episodes": preset.collected, "seed": seed}, _collect(sft, settings, 0))
-    reward = run.stage(
-        "reward",
-        [collected],
-        {"reward": asdict(preset.reward), "to": settings.to, "seed": seed},
-        lambda out: train_reward(
-            replace(preset.reward, training=replace(preset.reward.training, seed=seed)),
-            collected.folder / "episodes.safetensors", settings.to, None, out, Teacher(),
-        ),
-    )  # fmt: skip
-    rewarded = reward.folder / "reward.safetensors"
-
-    tuned = sft
-    for number in range(settings.rounds):
-        if number:
-            name = f"collected-{number + 1}"
-            collected = run.stage(name, [tuned], {"episodes": preset.collected}, _collect(tuned, settings, number))
-        player, played = tuned, collected
-        tuned = run.stage(
-            "tuned" if number == 0 else f"tuned-{number + 1}",
-            [player, played, reward],
-            {"tuning": asdict(preset.tuning), "seed": seed},
-            lambda out, player=player, played=played: tune(
-                preset.tuning, player.policy, played.folder / "episodes.safetensors", rewarded, out, seed
-            ),
-        )
-
-    config = replace(preset.online, seed=seed)
-    aligned = run.stage(
-        "online",
-        [tuned, sft, reward, collected],
-        {"online": asdict(config)},
-        lambda out: online(config, tuned.policy, sft.policy, rewarded, out, collected.folder / "episodes.safetensors"),
-    )
-
-    stages = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": aligned}
-    evaluated = {
-        title: run.stage(
-            f"evaluation/{title}", [stage], {"episodes": preset.evaluated}, _evaluate(title, stage, settings)
-        )
-        for title, stage in stages.items()
-    }
+    sft = _given(settings.finetuned) if settings.finetuned else stages.finetune(base)
+    played = stages.collect(sft, 0)
+    reward = stages.reward(played)
+    tuned = stages.tune(sft, played, reward, 0)
+    for number in range(1, settings.rounds):
+        played = stages.collect(tuned, number)
+        tuned = stages.tune(tuned, played, reward, number)
+    aligned = stages.online(tuned, sft, played, reward)
+    agents = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": aligned}
+    evaluated = {title: stages.evaluate(title, agent).folder for title, agent in agents.items()}
     report = settings.out / "report.html"
-    write_report(
-        report,
-        settings.to,
-        {title: stage.folder for title, stage in evaluated.items()},
-        reward.folder,
-        aligned.folder,
-        run.made,
-        asdict(settings),
-    )
+    write_report(report, settings.to, evaluated, reward.folder, aligned.folder, stages.run.made, asdict(settings))
     Console().print(f"\nOpen [bold]{report}[/bold] in a browser; the aligned agent is {aligned.policy}")
     return report
-
-
-def _collect(player: "_Made", settings: Alignment, number: int) -> Callable[[Path], object]:
-    rollouts = Rollouts(
-        policy=player.policy,
-        episodes=settings.preset.collected,
-        seed=COLLECTED * (1 + number) + settings.seed * settings.preset.collected,
-        acting=ActorConfig(device=settings.device),
-    )
-    return lambda out: collect_to(rollouts, out / "episodes.safetensors")
-
-
-def _evaluate(title: str, player: "_Made", settings: Alignment) -> Callable[[Path], object]:
-    rollouts = Rollouts(
-        policy=player.policy, episodes=settings.preset.evaluated, acting=ActorConfig(device=settings.device)
-    )
-    return lambda out: evaluate(rollouts, out, videos=3, title=title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +125,86 @@ class _Run:
                 _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": done})
         self.made.append(Stage(name, seconds))
         return _Made(folder, str(folder), key)
+
+
+class _Stages:
+    """The stages of an alignment, each made from what those before it made."""
+
+    def __init__(self, settings: Alignment) -> None:
+        self._settings, self._preset, self._seed = settings, settings.preset, settings.seed
+        self.run = _Run(settings.out)
+
+    def finetune(self, base: _Made) -> _Made:
+        """Imitate good runs of the task."""
+        stage, given = self._preset.finetune, self._settings
+        identity = {"finetune": asdict(stage), "data": given.data, "seed": self._seed}
+        return self.run.stage(
+            "sft",
+            [base],
+            identity,
+            lambda out: finetune(stage, base.policy, self._preset.size, given.data, out, self._seed, given.device),
+        )
+
+    def collect(self, player: _Made, number: int) -> _Made:
+        """Let an agent play."""
+        count = self._preset.collected
+        rollouts = Rollouts(
+            policy=player.policy,
+            episodes=count,
+            seed=COLLECTED * (1 + number) + self._seed * count,
+            acting=ActorConfig(device=self._settings.device),
+        )
+        identity = {"episodes": count, "seed": self._seed}
+        return self.run.stage(
+            _numbered("collected", number), [player], identity, lambda out: collect_to(rollouts, out / EPISODES)
+        )
+
+    def reward(self, played: _Made) -> _Made:
+        """Compare what was played, and learn a reward."""
+        stage, to = self._preset.reward, self._settings.to
+        seeded = replace(stage, training=replace(stage.training, seed=self._seed))
+        return self.run.stage(
+            "reward",
+            [played],
+            {"reward": asdict(stage), "to": to, "seed": self._seed},
+            lambda out: train_reward(seeded, played.folder / EPISODES, to, None, out, Teacher()),
+        )
+
+    def tune(self, player: _Made, played: _Made, reward: _Made, number: int) -> _Made:
+        """Imitate the best of what was played."""
+        stage = self._preset.tuning
+        return self.run.stage(
+            _numbered("tuned", number),
+            [player, played, reward],
+            {"tuning": asdict(stage), "seed": self._seed},
+            lambda out: tune(stage, player.policy, played.folder / EPISODES, reward.folder / REWARD, out, self._seed),
+        )
+
+    def online(self, tuned: _Made, sft: _Made, played: _Made, reward: _Made) -> _Made:
+        """Learn from the reward while playing."""
+        config = replace(self._preset.online, seed=self._seed)
+        return self.run.stage(
+            "online",
+            [tuned, sft, reward, played],
+            {"online": asdict(config)},
+            lambda out: online(config, tuned.policy, sft.policy, reward.folder / REWARD, out, played.folder / EPISODES),
+        )
+
+    def evaluate(self, title: str, agent: _Made) -> _Made:
+        """See what an agent does."""
+        rollouts = Rollouts(
+            policy=agent.policy, episodes=self._preset.evaluated, acting=ActorConfig(device=self._settings.device)
+        )
+        return self.run.stage(
+            f"evaluation/{title}",
+            [agent],
+            {"episodes": rollouts.episodes},
+            lambda out: evaluate(rollouts, out, videos=3, title=title),
+        )
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 0 else f"{name}-{number + 1}"
 
 
 def _read(path: Path) -> dict[str, Any]:
