@@ -16,6 +16,7 @@ from envs.episode import Episode
 from envs.errors import OptionError
 from envs.standin.characters import NAMES
 from envs.standin.replay import Recorder, Replay, ReplayReader
+from skygarden.files import write_text
 from skygarden.pictures import bar_chart, heat_map, route_map
 from skygarden.playing import Rollouts, play
 from skygarden.video import write_video
@@ -44,9 +45,7 @@ def evaluate(settings: Rollouts, out: Path, videos: int = 6, title: str | None =
         stale.unlink()
     for k, episode in enumerate(played[:videos]):
         write_video(out / f"episode-{k:02d}-{episode.jumppad or 'none'}.mp4", film(episode), scale=4)
-    beside = out / "results.json.part"
-    beside.write_text(json.dumps(results, indent=2), encoding="utf-8")
-    beside.replace(out / "results.json")
+    write_text(out / "results.json", json.dumps(results, indent=2))
     console = Console()
     console.print(_table(results, title))
     console.print(f"results, pictures and videos are in {out}")

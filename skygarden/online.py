@@ -20,6 +20,7 @@ from rollout.learner import OnlineConfig, OnlineMetrics, train_online
 from rollout.processes import WorkerProcesses
 from rollout.server import RolloutServer
 from rollout.store import read_episodes
+from skygarden.files import write_text
 from skygarden.policies import policy_path
 
 METRICS: Final = "metrics.jsonl"
@@ -130,7 +131,7 @@ class _Log:
         if self._writer is None:
             kept = [past for past in read_metrics(self._folder) if past["update"] < metrics.update]
             text = "".join(f"{json.dumps(past)}\n" for past in kept)
-            (self._folder / METRICS).write_text(text, encoding="utf-8")
+            write_text(self._folder / METRICS, text)
             self._writer = SummaryWriter(self._folder / "tensorboard", purge_step=metrics.update)
         with (self._folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(line)}\n")

@@ -20,6 +20,7 @@ from agents.inference import ActorConfig
 from agents.preferences import Teacher
 from envs.errors import OptionError
 from skygarden.evaluate import evaluate
+from skygarden.files import write_text
 from skygarden.finetune import finetune
 from skygarden.online import online
 from skygarden.playing import Rollouts, collect_to
@@ -115,14 +116,14 @@ class _Run:
             console.print(f"[bold]{name}[/bold]: made before, from the same settings")
         else:
             console.rule(f"[bold]{name}")
-            _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": False})
+            write_text(folder / _RECORD, json.dumps({"key": key, "seconds": seconds, "done": False}))
             started = time.perf_counter()
             try:
                 make(folder)
                 done = True
             finally:  # a stage that is stopped goes on later: its time counts
                 seconds += time.perf_counter() - started
-                _write(folder / _RECORD, {"key": key, "seconds": seconds, "done": done})
+                write_text(folder / _RECORD, json.dumps({"key": key, "seconds": seconds, "done": done}))
         self.made.append(Stage(name, seconds))
         return _Made(folder, str(folder), key)
 
@@ -209,13 +210,6 @@ def _numbered(name: str, number: int) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(json.dumps(record), encoding="utf-8")
-    beside.replace(path)
 
 
 def _set_aside(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agents.reward import load_reward
 from envs.backend import JUMPPADS
+from skygarden.files import write_text
 from skygarden.online import read_metrics
 from skygarden.pictures import bar_chart, online_chart
 
@@ -93,9 +94,7 @@ def write_report(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Skygarden: {wanted} pad</title>'
         f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
     )
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, text)
 
 
 def _read(path: Path) -> dict[str, Any]:

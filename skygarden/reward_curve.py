@@ -26,6 +26,7 @@ from envs.errors import DataError
 from envs.task import MAX_STEPS
 from rollout.store import read_episodes
 from skygarden.evaluate import film
+from skygarden.files import write_text
 from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
 from skygarden.rewarding import ask_about, compared, features_of, scores_of, test_pairs
@@ -62,7 +63,7 @@ def reward_curve(stage: RewardStage, episodes: Path, wanted: str, out: Path, see
     out.mkdir(parents=True, exist_ok=True)
     accuracy_chart(out / "curve.png", accuracies, f"Reward models that prefer the {wanted} pad, {seeds} seeds")
     results = {"accuracy": accuracies, "wanted": wanted, "settings": asdict(stage), "seeds": seeds}
-    (out / "curve.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    write_text(out / "curve.json", json.dumps(results, indent=2))
     for name, by_size in accuracies.items():
         shown = ", ".join(f"{size}: {np.mean(values):.1%}" for size, values in by_size.items())
         Console().print(f"{name} encoder: {shown}")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from agents import parallel
 from agents.policy import Policy, PolicyConfig
 
 Frames = Callable[..., NDArray[np.uint8]]
@@ -15,10 +16,8 @@ Frames = Callable[..., NDArray[np.uint8]]
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """The work is too small to share, and on a busy machine threads that wait for each other take far longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with parallel.one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from agents import parallel
 from agents.checkpoint import save_policy
 from agents.policy import Policy, PolicyConfig
 from envs.backend import JUMPPADS, Start
@@ -22,10 +23,8 @@ from envs.standin.replay import Replay
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """The work is too small to share, and on a busy machine threads that wait for each other take far longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with parallel.one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

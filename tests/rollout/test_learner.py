@@ -1,6 +1,6 @@
 """Laws of the learner: what is played follows from settings alone, and a run that was stopped ends like any other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,15 +25,6 @@ from rollout.player import Player
 
 REINFORCE = ReinforceConfig(batch_size=4, learning_rate=1e-2, baseline="value", passes=2)
 CONFIG = OnlineConfig(updates=4, reinforce=REINFORCE, checkpoint_every=2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The work is too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def new_policy() -> Policy:

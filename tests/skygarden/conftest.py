@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agents import parallel
 from agents.checkpoint import save_policy
 from agents.policy import Policy, PolicyConfig
 from envs.standin.gameplay import match_path, record_match
@@ -19,10 +20,8 @@ Command = Callable[..., None]
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """The work is too small to share, and on a busy machine threads that wait for each other take far longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with parallel.one_thread():
+        yield
 
 
 @pytest.fixture
