@@ -42,3 +42,11 @@ class DivergedError(SkygardenError, ArithmeticError):
 
 class DeliveryError(SkygardenError, ConnectionError):
     """Episodes do not come, or a learner cannot be reached: a worker or the connection is gone."""
+
+
+class AnswerError(SkygardenError, ValueError):
+    """An answer about trajectories does not fit its question: `reason` is "missing", "conflict" or "malformed"."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason

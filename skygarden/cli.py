@@ -287,6 +287,55 @@ class Reward:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Label:
+    """Compare trajectories yourself, two or more side by side, on a page in your browser."""
+
+    episodes: Annotated[Path, tyro.conf.Positional] = Path("runs/episodes.safetensors")  # as `collect` writes them
+    answers: Path = Path("runs/answers.sqlite")  # file they are kept in; what is there is kept
+    intent: str = ""  # a sentence that stands on top of the page: what you want of the agent
+    labeller: str | None = None  # who answers; default: who is logged in
+    ask: Literal["pairs", "groups"] = "pairs"
+    items: int = 5  # trajectories of a group
+    points: int = 5  # of a group's scale
+    choose: Literal["random", "disagreement"] = "random"  # what to ask: anything, or where reward models disagree
+    goal: int | None = None  # comparisons to make
+    reward: Path | None = None  # a reward model whose scores are compared with the answers
+    host: str = "127.0.0.1"  # another one lets others in who know the token
+    port: int = 8765
+    browser: bool = True  # open the page
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.designer.interview import InterviewConfig
+        from skygarden.designer.questions import QuestionConfig
+        from skygarden.label import label, own_name
+
+        items = 2 if self.ask == "pairs" else self.items
+        questions = QuestionConfig(items=items, points=self.points, choose=self.choose, seed=self.seed)
+        config = InterviewConfig(
+            intent=self.intent, labeller=self.labeller or own_name(), goal=self.goal, questions=questions
+        )
+        label(config, self.episodes, self.answers, self.reward, self.host, self.port, self.browser)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Show what has been answered on the page; take comparisons out as a preference file, or others' in."""
+
+    answers: Annotated[Path, tyro.conf.Positional] = Path("runs/answers.sqlite")
+    episodes: Path = Path("runs/episodes.safetensors")  # that they are about
+    export_to: Path | None = None  # a file of comparisons to write (.parquet)
+    import_from: Path | None = None  # one to add; what is there already is not added again
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.label import manage_answers
+
+        manage_answers(self.answers, self.episodes, self.export_to, self.import_from)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tune:
     """Preference fine-tuning: imitate the collected episodes that the reward model scores best, with the head alone."""
 
@@ -400,6 +449,8 @@ COMMANDS = {
     "finetune": Finetune,
     "evaluate": Evaluate,
     "collect": Collect,
+    "label": Label,
+    "answers": Answers,
     "reward": Reward,
     "tune": Tune,
     "online": Online,

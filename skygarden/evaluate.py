@@ -71,7 +71,7 @@ def name(pad: str | None) -> str:
     return pad or "none"
 
 
-def wilson(hits: int, total: int) -> tuple[float, float]:
+def wilson(hits: float, total: int) -> tuple[float, float]:
     """The 95% interval of a share (Wilson, 1927)."""
     z = 1.959964
     share, squared = hits / total, z * z / total

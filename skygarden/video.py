@@ -15,10 +15,13 @@ def enlarge(frame: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     return frame.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int = 10, scale: int = 1) -> None:
+def write_video(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: int = 10, scale: int = 1, effort: str = "medium"
+) -> None:
     """Write frames, each (height, width, 3) uint8, enlarged by a whole number without smoothing.
 
-    The file appears under its name when it is whole. Raises: ValueError: there are no frames.
+    The file appears under its name when it is whole. Args: effort: x264's preset; "ultrafast" takes a tenth of the time
+    of "medium" and twice the space. Raises: ValueError: there are no frames.
     """
     beside = path.with_name(path.stem + ".part" + path.suffix)
     stream: Any = None
@@ -30,7 +33,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int = 10, 
                 stream = container.add_stream("libx264", rate=Fraction(fps))
                 stream.height, stream.width = shown.shape[0] // 2 * 2, shown.shape[1] // 2 * 2
                 stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": "26"}
+                stream.options = {"crf": "26", "preset": effort}
             even = np.ascontiguousarray(shown[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         if stream is None:

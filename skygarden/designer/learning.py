@@ -1,0 +1,85 @@
+"""Learns from the answers while they come in, so that the designer sees when they are enough."""
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+
+from agents.cross_validation import FOLDS, Fold, fold_of, standardised, validate_fold
+from agents.parameters import compute_dtype
+from agents.reward import Comparisons, RewardConfig
+from envs.errors import DataError
+from skygarden.designer.store import AnswerStore, Comparison
+from skygarden.rewarding import scores_of
+
+_LEAST: Final = 20  # comparisons, below which an accuracy says nothing
+_GROWTH: Final = 1.15  # by which there are more when models are trained anew
+
+
+class Learning:
+    """A thread that trains a reward model a fold, again and again, and keeps how they did on what was held out.
+
+    Args: features: (M, 100, width) float16, of all trajectories.
+    """
+
+    def __init__(self, store: AnswerStore, features: torch.Tensor, config: RewardConfig) -> None:
+        self._store, self._features, self._config = store, features, config
+        self._seen = max((there for there, _, _ in store.accuracies()), default=0)
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._scores: torch.Tensor | None = None
+        self.busy = False
+        self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
+        self._thread.start()
+
+    @property
+    def scores(self) -> torch.Tensor | None:
+        """What the models think of all trajectories, (models, M), or None before there are any."""
+        return self._scores
+
+    def more(self) -> None:
+        """Say that answers have come in."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop; a model that is being trained is finished first."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        torch.set_num_threads(1)  # of this thread: answers and videos come first
+        while not self._closing.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            comparisons = self._store.comparisons()
+            due = self._scores is None or len(comparisons) >= self._seen * _GROWTH
+            if len(comparisons) >= _LEAST and due and not self._closing.is_set():
+                self.busy = True
+                try:
+                    self._learn(comparisons)
+                except DataError:  # all answers so far leave out the same trajectories: more will come
+                    self._seen = len(comparisons)
+                finally:
+                    self.busy = False
+
+    def _learn(self, said: Sequence[Comparison]) -> None:
+        there, places = np.unique([[c.first for c in said], [c.second for c in said]], return_inverse=True)
+        first, second = (torch.as_tensor(row) for row in places.reshape(2, -1))
+        preference = torch.tensor([c.preference for c in said], dtype=torch.float32)
+        tested = torch.tensor([c.reason in ("random", "imported") for c in said])
+        dtype = compute_dtype("auto", torch.device("cpu"))
+        embeddings, comparisons = self._features[there].to(dtype), Comparisons(first, second, preference)
+        folds = fold_of(torch.as_tensor(there))
+        done: list[Fold] = []
+        for fold in range(FOLDS):
+            if self._closing.is_set():
+                return
+            done.append(validate_fold(embeddings, comparisons, folds, tested, fold, self._config))
+        with torch.no_grad():
+            self._scores = standardised([scores_of(fold.model, self._features) for fold in done])
+        decided = sum(fold.decided for fold in done)
+        if decided and len(said) > self._seen:
+            self._store.add_accuracy(len(said), sum(fold.right for fold in done), decided)
+        self._seen = len(said)
