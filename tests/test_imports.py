@@ -11,7 +11,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 LAYERS: Final = ("envs", "agents", "rollout", "skygarden")  # from the ground up
-FOR_AGENTS: Final = ("envs.gamepad", "envs.episode", "envs.errors")
+FOR_AGENTS: Final = ("envs.gamepad", "envs.episode", "envs.errors", "envs.jit", "envs.simd")
 FOREIGN: Final = {  # what a package has no business with
     "envs": {"torch", "grpc", "ray"},
     "agents": {"gymnasium", "grpc", "ray", "socket"},
@@ -52,7 +52,8 @@ def test_imports_point_down(layer: str):
     assert [pair for pair in imports_in(layer) if lies_in(pair[1], above)] == []
 
 
-def test_agents_take_from_envs_only_the_vocabulary_the_record_and_the_errors():
+def test_agents_take_from_envs_only_the_vocabulary_the_record_the_errors_and_how_kernels_are_written():
+    """`jit` and `simd` know no world: they compile what they are given."""
     taken = [pair for pair in imports_in("agents") if lies_in(pair[1], ("envs",))]
     assert [pair for pair in taken if not lies_in(pair[1], FOR_AGENTS)] == []
 

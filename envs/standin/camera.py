@@ -3,8 +3,8 @@
 import math
 from typing import Final
 
+from envs.jit import kernel
 from envs.standin.island import VOID, Ground, height_at, is_open
-from envs.standin.jit import kernel
 from envs.standin.physics import Body
 from envs.standin.raster import Camera
 

@@ -6,6 +6,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.jit import Real, Whole, kernel
+from envs.simd import LANES
 from envs.standin.characters import (
     BULK,
     COAT,
@@ -23,10 +25,8 @@ from envs.standin.characters import (
     WEAPON_WIDTH,
     Wardrobe,
 )
-from envs.standin.jit import Real, Whole, kernel
 from envs.standin.physics import APPEAR, CAST, DODGE, EMOTE, GUARD, HEAVY, LAND, RUN_SPEED, STRIKE, THROW, Body
 from envs.standin.raster import PLANES, Triangles, aligned
-from envs.standin.simd import LANES
 
 Point: TypeAlias = tuple[Real, Real, Real]  # across, ahead and up, or in the world
 Stance: TypeAlias = tuple[Real, Real, Real, Real, Real, Real, Real, Real]  # see `_frame`

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.standin.jit import kernel
+from envs.jit import kernel
 
 VOID: Final = -1.0e9  # the ground's height where there is none
 BODY_RADIUS: Final = 0.36  # metres, of a player

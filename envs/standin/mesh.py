@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.jit import entry
+from envs.simd import LANES
 from envs.standin.island import Ground, height_at
-from envs.standin.jit import entry
 from envs.standin.raster import MAX_TRIANGLES, PLANES, Triangles, aligned
-from envs.standin.simd import LANES
 
 TEXELS_PER_METRE: Final = 16.0
 _GROUP: Final = 12.0  # metres, the side of the squares that triangles are grouped by

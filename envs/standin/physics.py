@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.gamepad import BUTTONS, CENTRE
+from envs.jit import kernel
 from envs.standin.island import BODY_RADIUS, PADS, SPAWNS, VOID, Ground, height_at, is_open
-from envs.standin.jit import kernel
 
 SUBSTEPS: Final = 6  # a step of 0.1 s
 TICK: Final = 1.0 / 60.0

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.standin.jit import Real, Whole, kernel
-from envs.standin.simd import (
+from envs.jit import Real, Whole, kernel
+from envs.simd import (
     LANES,
     Floats,
     Ints,

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.jit import entry
 from envs.standin.island import (
     PADS,
     VOID,
@@ -23,7 +24,6 @@ from envs.standin.island import (
     height_at,
     prism,
 )
-from envs.standin.jit import entry
 from envs.standin.mesh import Mesh, Vector
 from envs.standin.raster import Look, Triangles, material
 from envs.standin.textures import paint_textures, texture

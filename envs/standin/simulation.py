@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.backend import SIDE
+from envs.jit import entry, kernel
+from envs.simd import LANES, take
 from envs.standin.camera import adjust_boom, follow
 from envs.standin.characters import PACE, WARDROBE, Wardrobe
 from envs.standin.figure import make_figure, pose
 from envs.standin.island import Ground
-from envs.standin.jit import entry, kernel
 from envs.standin.physics import BODY, PLACES, Body, Places, advance, place
 from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scratch
 from envs.standin.scene import World, build_world
-from envs.standin.simd import LANES, take
 
 _PART: Final = 4  # players, at most, that one of several threads takes at a time
 

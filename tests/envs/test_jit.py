@@ -17,7 +17,7 @@ print(kernels.double(21), kernels.double(1.5))
 """
 
 KERNELS = """
-from envs.standin.jit import entry, kernel
+from envs.jit import entry, kernel
 
 @kernel
 def twice(x):
@@ -26,6 +26,23 @@ def twice(x):
 @entry
 def double(x):
     return twice(x)
+"""
+
+CALLS_BESIDE = """
+from beside import times
+from envs.jit import entry
+
+@entry
+def double(x):
+    return times(x)
+"""
+
+BESIDE = """
+from envs.jit import kernel
+
+@kernel
+def times(x):
+    return x * {factor}
 """
 
 PLAY = """
@@ -48,7 +65,7 @@ def small(tmp_path):
 
 
 def test_a_kernel_is_compiled_once_says_so_and_is_kept(small, run_python):
-    """In a folder named after a hash of the package's sources: an edit to them compiles anew."""
+    """In a folder named after a hash of the sources that it may call."""
     code, cache = small
     first, second = run_python(code, XDG_CACHE_HOME=cache), run_python(code, XDG_CACHE_HOME=cache)
     assert (first.stdout, second.stdout) == ("42 3.0\n", "42 3.0\n")
@@ -56,6 +73,17 @@ def test_a_kernel_is_compiled_once_says_so_and_is_kept(small, run_python):
     assert second.stderr == ""
     (folder,) = (Path(cache) / "skygarden").iterdir()
     assert re.fullmatch(r"kernels-[0-9a-f]{16}", folder.name)
+
+
+def test_an_edit_to_a_function_that_a_kernel_calls_in_another_file_compiles_it_anew(small, run_python, tmp_path):
+    code, cache = small
+    beside = tmp_path / "beside.py"
+    (tmp_path / "kernels.py").write_text(CALLS_BESIDE)
+    for factor, printed in ((2, "42 3.0\n"), (3, "63 4.5\n")):
+        beside.write_text(BESIDE.format(factor=factor))
+        first, second = run_python(code, XDG_CACHE_HOME=cache), run_python(code, XDG_CACHE_HOME=cache)
+        assert (first.stdout, second.stdout) == (printed, printed)
+        assert ("compiling double" in first.stderr, second.stderr) == (True, "")
 
 
 @pytest.mark.parametrize("home", ["/dev/null/nowhere", "/proc/nowhere"])

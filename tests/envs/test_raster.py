@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from envs.jit import entry
 from envs.standin.figure import make_figure
 from envs.standin.island import Ground
-from envs.standin.jit import entry
 from envs.standin.mesh import Mesh
 from envs.standin.raster import (
     CAMERA,

@@ -16,6 +16,7 @@ class Array(Type):  # An array type.
     layout: str
 
 float32: Float
+int16: Integer
 int32: Integer
 uint8: Integer
 uint32: Integer

@@ -1,9 +1,9 @@
 """Sixteen lanes at a time, for numba kernels.
 
 Numba's loop vectoriser gives up on short spans, on gathers beside stores and on masks, which is all that a rasteriser
-does. So kernels here say what they mean: a value of type Floats, Ints or Mask is one vector of 16 lanes, the operators
-work lane by lane, and a scalar beside a vector is spread over its lanes. LLVM makes of it what the processor has:
-one AVX-512 register, two of AVX2, four of SSE.
+does, and on bytes that change places. So kernels say what they mean: a value of type Floats, Ints or Mask is one vector
+of 16 lanes, the operators work lane by lane, and a scalar beside a vector is spread over its lanes. LLVM makes of it
+what the processor has: one AVX-512 register, two of AVX2, four of SSE.
 
 How these types look to a reader and to a type checker is in `simd.pyi`.
 """
@@ -23,9 +23,11 @@ from numba.core.typing.templates import AbstractTemplate, Signature, infer_globa
 from numba.extending import intrinsic, lower_builtin, lower_cast
 
 LANES: Final = 16
+HAS_PERMUTATION: Final = bool(get_host_cpu_features().get("avx512bw"))  # of 32 int16 items, as one instruction
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
+_I16 = ir.IntType(16)
 _I1 = ir.IntType(1)
 _FAST = ("contract", "nsz", "arcp")  # fused multiply-add and reciprocals; infinities and NaN keep their meaning
 
@@ -168,6 +170,30 @@ def _array_vector(array: types.Type) -> _Vector | None:
     return None
 
 
+def _join(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, count: int) -> ir.Value:
+    """Two vectors, one behind the other: `count` items."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, count), list(range(count))))
+
+
+def _holds_shorts(array: types.Type) -> bool:
+    return isinstance(array, types.Array) and array.layout == "C" and array.dtype == types.int16
+
+
+def _gather_pairs(builder: ir.IRBuilder, base: ir.Value, index: ir.Value) -> ir.Value:
+    """The 32 bits at 16 indices of int16 items; they need not be aligned."""
+    return _gather(builder, builder.gep(base, [index], source_etype=_I16), Ints, align=2)
+
+
+def _gather(builder: ir.IRBuilder, pointers: ir.Value, vector: _Vector, align: int) -> ir.Value:
+    pointers.type = ir.VectorType(ir.PointerType(), LANES)  # llvmlite takes one address for the result of 16
+    kind = "f32" if vector is Floats else "i32"
+    every = ir.Constant(_llvm(Mask), [1] * LANES)
+    rest = ir.Constant(_llvm(vector), ir.Undefined)
+    return _call(
+        builder, f"llvm.masked.gather.v{LANES}{kind}.v{LANES}p0", _llvm(vector), [pointers, _I32(align), every, rest]
+    )
+
+
 @intrinsic
 def spread_float(typingctx: object, value: types.Type) -> _Typed:
     """16 times one number."""
@@ -253,14 +279,7 @@ def gather(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         base = _pointer(context, builder, array, args[0], context.get_constant(types.intp, 0), vector.element)
-        pointers = builder.gep(base, [args[1]], source_etype=vector.element)
-        pointers.type = ir.VectorType(ir.PointerType(), LANES)  # llvmlite takes one address for the result of 16
-        kind = "f32" if vector is Floats else "i32"
-        every = ir.Constant(_llvm(Mask), [1] * LANES)
-        rest = ir.Constant(_llvm(vector), ir.Undefined)
-        return _call(
-            builder, f"llvm.masked.gather.v{LANES}{kind}.v{LANES}p0", _llvm(vector), [pointers, _I32(4), every, rest]
-        )
+        return _gather(builder, builder.gep(base, [args[1]], source_etype=vector.element), vector, align=4)
 
     return vector(array, index), codegen
 
@@ -403,6 +422,101 @@ def store_rgb(typingctx: object, image: types.Type, index: types.Type, packed: t
         return context.get_dummy_value()
 
     return types.void(image, types.intp, packed), codegen
+
+
+@intrinsic
+def load_rgb(typingctx: object, image: types.Type, index: types.Type) -> _Typed:
+    """Read 48 bytes R G B R G B ... as 16 pixels 0x00BBGGRR."""
+    if not isinstance(image, types.Array) or image.dtype != types.uint8:
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        # Four loads that overlap and a shuffle inside each: of one shuffle of 48 bytes LLVM makes moves of single ones.
+        part = ir.VectorType(ir.IntType(8), LANES)
+        parts: _Values = []
+        for first in (0, 12, 24, 32):
+            place = builder.add(args[1], context.get_constant(types.intp, first))
+            parts.append(builder.load(_pointer(context, builder, image, args[0], place, part), align=1, typ=part))
+        lower, upper = (_join(builder, a, b, 2 * LANES) for a, b in (parts[:2], parts[2:]))
+        joined = _join(builder, lower, upper, 4 * LANES)
+        starts = [16 * (k // 4) + 3 * (k % 4) + (4 if k >= 12 else 0) for k in range(LANES)]
+        order = [start + c if c < 3 else 4 * LANES for start in starts for c in range(4)]
+        shuffle = ir.Constant(ir.VectorType(_I32, 4 * LANES), order)
+        packed = builder.shuffle_vector(joined, ir.Constant(joined.type, [0] * (4 * LANES)), shuffle)
+        return builder.bitcast(packed, _llvm(Ints))
+
+    return Ints(image, types.intp), codegen
+
+
+@intrinsic
+def store_shorts(typingctx: object, array: types.Type, index: types.Type, value: types.Type) -> _Typed:
+    """Set 16 items of an int16 array from `index` on to the lower halves of the lanes."""
+    if value is not Ints or not _holds_shorts(array):
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        shorts = ir.VectorType(_I16, LANES)
+        pointer = _pointer(context, builder, array, args[0], args[1], shorts)
+        builder.store(builder.trunc(args[2], shorts), pointer, align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def gather_pairs(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
+    """Of an int16 array, the items at 16 indices in the lower halves and those that follow them in the upper."""
+    if index is not Ints or not _holds_shorts(array):
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        base = _pointer(context, builder, array, args[0], context.get_constant(types.intp, 0), _I16)
+        return _gather_pairs(builder, base, args[1])
+
+    return Ints(array, index), codegen
+
+
+@intrinsic
+def permute_pairs(typingctx: object, array: types.Type, start: types.Type, index: types.Type) -> _Typed:
+    """As `gather_pairs` of the 32 items from `start` on: a load and a permutation with AVX-512, else a gather.
+
+    Args: index: k + ((k + 1) << 16) in each lane, of items k and k + 1 in [0, 32).
+    """
+    if index is not Ints or not _holds_shorts(array):
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        if not HAS_PERMUTATION:
+            base = _pointer(context, builder, array, args[0], args[1], _I16)
+            return _gather_pairs(builder, base, builder.and_(args[2], ir.Constant(_llvm(Ints), [0xFFFF] * LANES)))
+        shorts = ir.VectorType(_I16, 2 * LANES)
+        near = builder.load(_pointer(context, builder, array, args[0], args[1], shorts), align=2, typ=shorts)
+        order = builder.bitcast(args[2], shorts)
+        return builder.bitcast(_call(builder, "llvm.x86.avx512.permvar.hi.512", shorts, [near, order]), _llvm(Ints))
+
+    return Ints(array, types.intp, index), codegen
+
+
+@intrinsic
+def dot_pairs(typingctx: object, a: types.Type, b: types.Type) -> _Typed:
+    """The lanes' lower halves multiplied, plus the upper halves multiplied, all of them int16; one instruction."""
+    if a is not Ints or b is not Ints:
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        shorts = ir.VectorType(_I16, 2 * LANES)
+        if HAS_PERMUTATION:
+            a, b = (builder.bitcast(arg, shorts) for arg in args)
+            return _call(builder, "llvm.x86.avx512.pmaddw.d.512", _llvm(Ints), [a, b])
+        products: _Values = []
+        for half in range(2):
+            order = ir.Constant(_llvm(Ints), [2 * k + half for k in range(LANES)])
+            a, b = (builder.bitcast(arg, shorts) for arg in args)
+            a, b = (builder.sext(builder.shuffle_vector(each, each, order), _llvm(Ints)) for each in (a, b))
+            products.append(builder.mul(a, b))
+        return builder.add(*products)
+
+    return Ints(Ints, Ints), codegen
 
 
 @intrinsic

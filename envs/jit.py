@@ -1,13 +1,14 @@
-"""How the stand-in's kernels are compiled: once for this processor, kept on disk, loaded in a moment after that.
+"""How kernels are compiled: once for this processor, kept on disk, loaded in a moment after that.
 
 Numba keys its cache on one source file, so it would serve a stale kernel after an edit to a function that the kernel
-calls in another file. Ours lies in a folder named after a hash of this package's sources: an edit compiles anew, and
-two versions never meet. Nothing need be writable where the package is installed; without a writable home the cache
-lasts as long as the process.
+calls in another file. Ours lies in a folder named after a hash of all that a kernel may call, the sources of `envs` and
+those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the package is
+installed; without a writable home the cache lasts as long as the process.
 """
 
 import atexit
 import hashlib
+import inspect
 import logging
 import shutil
 import tempfile
@@ -40,7 +41,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that Python calls: kept on disk, and announced when it has to be compiled first."""
-    folder = _cache_folder()
+    folder = _cache_folder(Path(inspect.getfile(function)).parent)
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)  # numba reads it while it decorates, and only then
     try:
@@ -63,10 +64,10 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @cache
-def _cache_folder() -> Path:
-    """A writable folder for this version of the kernels."""
+def _cache_folder(beside: Path) -> Path:
+    """A writable folder for this version of the kernels that lie in a folder of sources."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted({*Path(__file__).parent.rglob("*.py"), *beside.glob("*.py")}):
         digest.update(source.read_bytes())
     folder = Path(platformdirs.user_cache_dir("skygarden")) / f"kernels-{digest.hexdigest()[:16]}"
     try:
