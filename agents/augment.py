@@ -2,7 +2,7 @@
 
 Colour is one affine map of RGB: hue and saturation in the plane across the grey axis, brightness, contrast about the
 window's mean grey. Turning hue in that plane keeps it linear, where a turn in HSV is not; the range is the same.
-Geometry is one bilinear warp about the centre, which repeats the border. OpenCV does both without the interpreter lock.
+Geometry is one bilinear warp about the centre, which repeats the border. Both are one kernel (`warp.py`).
 """
 
 from dataclasses import dataclass, fields
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import OptionError
+from agents.warp import LEAST_SIDE, colour_and_warp, is_gentle, make_scratch
+from envs.errors import DataError, OptionError
 
 # RGB to luma and two axes of colour difference (YIQ, rounded as in the NTSC standard).
 YIQ: Final = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
@@ -69,25 +70,24 @@ def draw(config: AugmentConfig, side: int, rng: np.random.Generator) -> Draw:
 def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Augment the frames of a window alike.
 
-    Args: frames: (T, S, S, 3) uint8, RGB. out: the same, to write the result to; default: new.
+    Args: frames: (T, S, S, 3) uint8, RGB, S at least 4. out: the same, contiguous, to write to; default: new.
     Returns: (T, S, S, 3) uint8.
+    Raises: DataError: the frames or `out` are of another shape or type.
     """
-    time, side = frames.shape[:2]
-    rows = frames.reshape(time * side, side, 3)
-    grey = YIQ[0] @ drawn.colour @ cv2.mean(rows)[:3]
+    result = np.empty(frames.shape, np.uint8) if out is None else out
+    side = frames.shape[1]
+    fits = frames.shape == (len(frames), side, side, 3) == result.shape and side >= LEAST_SIDE
+    if not fits or not frames.dtype == result.dtype == np.uint8 or not result.flags.c_contiguous:
+        raise DataError(
+            f"augmenting takes (T, S, S, 3) uint8 frames, S at least {LEAST_SIDE}, and a contiguous array like them to "
+            f"write to; got {frames.shape} {frames.dtype} and {result.shape} {result.dtype}"
+        )
+    grey = YIQ[0] @ drawn.colour @ cv2.mean(frames.reshape(-1, side, 3))[:3]
     colour = np.column_stack((drawn.contrast * drawn.colour, np.full(3, (1 - drawn.contrast) * grey)))
-    coloured = cv2.transform(rows, colour.astype(np.float32)).reshape(frames.shape)  # float64 takes 3 times as long
-    # One fixed-point map for all frames, which warpAffine would work out for every one.
-    x, y = drawn.warp @ np.stack((*np.indices((side, side))[::-1], np.ones((side, side)))).reshape(3, -1)
-    coarse, fine = cv2.convertMaps(_plane(x, side), _plane(y, side), cv2.CV_16SC2)
-    result = np.empty_like(frames) if out is None else out
-    for source, target in zip(coloured, result, strict=True):
-        cv2.remap(source, coarse, fine, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
+    source = frames.reshape(-1)
+    source.setflags(write=False)  # whether or not it was: the kernel is compiled for one of the two
+    colour_and_warp(source, side, colour, drawn.warp, is_gentle(drawn.warp), make_scratch(side), result.reshape(-1))
     return result
-
-
-def _plane(values: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    return values.reshape(side, side).astype(np.float32)
 
 
 def augment(frames: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
