@@ -5,11 +5,12 @@ was stopped in between.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from envs.errors import DataError, OptionError
 from envs.gamepad import COMPONENTS
 
 Frames = NDArray[np.uint8]
+
+_FRAME: Final = SIDE * SIDE * 3  # bytes
 
 
 class Sequences(Protocol):
@@ -40,6 +43,65 @@ class Sequences(Protocol):
         ...
 
 
+class Kept:
+    """Sequences of which each is read whole on first use and kept, while there is room; the others are read as before.
+
+    What is read is the same, bit for bit, and may not be written to.
+    Args: memory: bytes of frames that may be kept.
+    """
+
+    def __init__(self, sequences: Sequences, memory: int) -> None:
+        self._sequences = sequences
+        self._room = memory
+        self._kept: dict[int, Future[tuple[Frames, NDArray[np.uint8]]]] = {}
+        self._lock = threading.Lock()  # held to look and to reserve, never while something is read
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,): steps of each sequence."""
+        return self._sequences.lengths
+
+    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+        """Steps [start, start + length) of a sequence, as `Sequences`; waits where another thread reads all of it.
+
+        Raises: what the sequences raise.
+        """
+        steps = int(self.lengths[index])
+        is_inside = 0 <= start < start + length <= steps  # if not, the sequences know what to say
+        kept = self._whole(index, steps) if is_inside else None
+        if kept is None:
+            return _read_only(*self._sequences.read(index, start, length))
+        frames, actions = kept
+        return frames[start : start + length], actions[start : start + length]
+
+    def _whole(self, index: int, steps: int) -> tuple[Frames, NDArray[np.uint8]] | None:
+        """All of a sequence; None where there is no room for it."""
+        with self._lock:
+            kept = self._kept.get(index)
+            is_ours = kept is None
+            if kept is None:
+                if steps * _FRAME > self._room:
+                    return None
+                kept = self._kept[index] = Future()
+                self._room -= steps * _FRAME
+        if is_ours:
+            try:
+                kept.set_result(_read_only(*self._sequences.read(index, 0, steps)))
+            except BaseException as error:  # reaches all who wait; who comes later tries again
+                with self._lock:
+                    del self._kept[index]
+                    self._room += steps * _FRAME
+                kept.set_exception(error)
+        return kept.result()
+
+
+def _read_only(frames: Frames, actions: NDArray[np.uint8]) -> tuple[Frames, NDArray[np.uint8]]:
+    frames, actions = frames.view(), actions.view()
+    frames.setflags(write=False)
+    actions.setflags(write=False)
+    return frames, actions
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
     """How batches are drawn."""
@@ -49,11 +111,12 @@ class LoaderConfig:
     augment: AugmentConfig | None = VPT
     threads: int = 0  # that draw; 0 is one for each processor
     ahead: int = 2  # batches that are ready before they are asked for
+    memory: int = 0  # bytes of frames kept, each drawn once; pays where the same sequences come up again and again
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.length, self.ahead) < 1 or min(self.threads, self.seed) < 0:
-            raise OptionError(f"a loader takes counts of 1 or more, threads and seed of 0 or more, got {self}")
+        if min(self.batch_size, self.length, self.ahead) < 1 or min(self.threads, self.memory, self.seed) < 0:
+            raise OptionError(f"a loader takes counts of 1 or more, threads, memory and seed of 0 or more, got {self}")
 
 
 class Loader:
@@ -72,7 +135,8 @@ class Loader:
                 f"sequence {int(lengths.argmin())} has {lengths.min()} steps, and a window needs {config.length}; "
                 "leave shorter ones out, or set a shorter window"
             )
-        self._sequences, self._config = sequences, config
+        self._sequences = Kept(sequences, config.memory) if config.memory else sequences
+        self._config = config
         self._ends: NDArray[np.int64] = np.cumsum(lengths)
 
     def __call__(self, start: int) -> Generator[Batch, None, None]:

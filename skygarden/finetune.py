@@ -11,7 +11,7 @@ from envs.standin.gameplay import list_replays
 from rollout.replays import ReplaySequences, Span, curate, load_replays
 from skygarden.gameplay import record
 from skygarden.policies import SCRATCH, starting_policy
-from skygarden.presets import Finetune, loader
+from skygarden.presets import KEPT, Finetune, loader
 from skygarden.training import draw_held_out, run_training
 
 
@@ -34,7 +34,7 @@ def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed:
         policy.to(where),
         ReplaySequences(learnt),
         draw_held_out(ReplaySequences(held), stage.held_out_windows, context),
-        loader(config, stage.augment, context, seed),
+        loader(config, stage.augment, context, seed, KEPT),
         config,
         out,
         {"stage": "finetune", "base": base},

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.augment import VPT, AugmentConfig
-from agents.data import Loader, LoaderConfig
+from agents.data import Kept, Loader, LoaderConfig
 from agents.imitation import Batch
 from envs.errors import DataError, OptionError
 from envs.gamepad import NOOP
@@ -228,6 +229,99 @@ def test_an_error_while_reading_reaches_who_asked_for_the_batch_and_ends_the_thr
     assert next(batches, None) is None
 
 
+# What is kept
+
+
+FRAME = 128 * 128 * 3
+
+
+class Watched:
+    """Sequences that keep count of what is asked for, and fail or wait when told to."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.lengths = np.array(lengths, np.int64)
+        self.asked: list[tuple[int, int, int]] = []
+        self.failing = False
+        self.doors: dict[int, threading.Event] = {}  # sequences that are read when theirs is open
+
+    def read(self, index: int, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        self.asked.append((index, start, length))
+        if index in self.doors:
+            assert self.doors[index].wait(30)
+        if self.failing:
+            raise OSError("the disk is gone")
+        return Numbered(*self.lengths.tolist(), length=length).read(index, start, length)
+
+
+@pytest.mark.parametrize("memory", [FRAME, 12 * FRAME, 10**9])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_loader_that_keeps_frames_draws_the_same_batches(memory: int, threads: int) -> None:
+    lengths = (12, 4, 30, 7)
+    plain = take(Loader(Numbered(*lengths), config(augment=VPT)), 8)
+    kept = take(Loader(Watched(*lengths), config(augment=VPT, memory=memory, threads=threads)), 8)
+    assert all(equal(a, b) for a, b in zip(plain, kept, strict=True))
+
+
+def test_a_sequence_that_is_kept_is_read_once() -> None:
+    watched = Watched(12, 4, 30, 7)
+    take(Loader(watched, config(memory=53 * FRAME)), 20)
+    assert sorted(watched.asked) == [(0, 0, 12), (1, 0, 4), (2, 0, 30), (3, 0, 7)]
+
+
+def test_whole_sequences_are_kept_until_the_memory_is_full_and_the_others_are_read_as_before() -> None:
+    """Of 20 frames, 12 and then 7 fit; 30 does not, and when the two are there, neither does 4."""
+    watched = Watched(12, 4, 30, 7)
+    kept = Kept(watched, 20 * FRAME)
+    for _ in range(2):
+        for index in (2, 0, 3, 1):
+            kept.read(index, 1, 3)
+    assert watched.asked == [(2, 1, 3), (0, 0, 12), (3, 0, 7), (1, 1, 3), (2, 1, 3), (1, 1, 3)]
+
+
+def test_what_is_read_may_not_be_written_to_kept_or_not() -> None:
+    kept = Kept(Watched(4, 30), 4 * FRAME)
+    assert not any(array.flags.writeable for index in (0, 1) for array in kept.read(index, 0, 4))
+
+
+def test_threads_that_want_one_sequence_wait_for_the_one_that_reads_it() -> None:
+    watched = Watched(9, 9)
+    watched.doors[0] = threading.Event()
+    kept = Kept(watched, 10**9)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(kept.read, 0, start, 4) for start in range(4)]
+        frames, _ = kept.read(1, 5, 4)  # while the first is being read
+        assert frames[:, 0, 0, 1].tolist() == [5, 6, 7, 8]
+        assert not any(job.done() for job in waiting)
+        watched.doors[0].set()
+        shown = [job.result()[0][:, 0, 0, 1].tolist() for job in waiting]
+    assert shown == [list(range(start, start + 4)) for start in range(4)]
+    assert sorted(watched.asked) == [(0, 0, 9), (1, 0, 9)]
+
+
+def test_an_error_while_a_sequence_is_read_reaches_all_who_wait_and_who_comes_later_tries_again() -> None:
+    watched = Watched(9)
+    watched.failing = True
+    watched.doors[0] = threading.Event()
+    kept = Kept(watched, 9 * FRAME)
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(kept.read, 0, 0, 4) for _ in range(3)]
+        watched.doors[0].set()
+        assert {str(job.exception()) for job in waiting} == {"the disk is gone"}
+    watched.failing = False
+    for _ in range(2):
+        kept.read(0, 0, 4)
+    assert watched.asked[-1] == (0, 0, 9)  # there is room again
+    assert len(watched.asked) <= 4
+
+
+@pytest.mark.parametrize("window", [(0, -1, 4), (0, 6, 4), (0, 0, 10)])
+def test_a_window_outside_a_sequence_is_asked_for_and_refused_as_without(window: tuple[int, int, int]) -> None:
+    watched = Watched(9)
+    with pytest.raises(AssertionError):  # a strict fake refuses in its own words
+        Kept(watched, 10**9).read(*window)
+    assert watched.asked == [window]
+
+
 # What is refused
 
 
@@ -236,11 +330,15 @@ def test_no_sequences_and_one_that_is_shorter_than_a_window_are_refused() -> Non
         Loader(Numbered(), config())
     with pytest.raises(DataError, match="sequence 1 has 3 steps, and a window needs 4"):
         Loader(Numbered(10, 3, 5), config())
+    with pytest.raises(DataError, match="sequence 1 has 3 steps, and a window needs 4"):
+        Loader(Numbered(10, 3, 5), config(memory=10**9))
     (batch,) = take(Loader(Numbered(LENGTH), config()), 1)  # just long enough
     assert places(batch)[1].tolist() == [[0, 1, 2, 3]] * 6
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"length": 0}, {"ahead": 0}, {"threads": -1}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"length": 0}, {"ahead": 0}, {"threads": -1}, {"memory": -1}, {"seed": -1}]
+)
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="counts of 1 or more"):
         config(**wrong)

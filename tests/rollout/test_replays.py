@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.data import Kept
 from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
 from envs.standin.gameplay import match_path, record_match
@@ -68,6 +69,16 @@ def test_several_threads_at_once_read_what_one_reads(strangers: list[Replay]) ->
     for (frames, actions), (expected, pressed) in zip(together, alone, strict=True):
         assert np.array_equal(frames, expected)
         assert np.array_equal(actions, pressed)
+
+
+def test_frames_that_are_kept_are_those_that_are_drawn_anew(strangers: list[Replay]) -> None:
+    spans = [Span(strangers[0], 1037, 80), Span(strangers[1], 200, 64), *whole(strangers)]
+    anew, kept = ReplaySequences(spans), Kept(ReplaySequences(spans), 144 * 128 * 128 * 3)  # the first two
+    for index, start in ((0, 48), (1, 0), (0, 0), (0, 31), (2, 1777), (1, 32)):
+        for drawn, again in zip(anew.read(index, start, 32), kept.read(index, start, 32), strict=True):
+            assert np.array_equal(drawn, again)
+    with pytest.raises(ReplayError, match="steps 60 to 92 are not all in a sequence of 80 steps"):
+        kept.read(0, 60, 32)
 
 
 def test_lengths_are_those_of_the_spans(ninjas: list[Replay]) -> None:
