@@ -1,7 +1,9 @@
-"""How fast a policy trains on gameplay, as a ratio to the same step on tensors that are already in memory.
+"""How fast a policy trains on real data, as a ratio to the same step on tensors that are already in memory.
 
-Both are measured in turns in the same run, with the data threads working only in the turns that are theirs. Then where
-the time goes: each part alone, on one thread, a frame. Usage:
+Real data are gameplay that is drawn anew, as pre-training reads it, and 300 trajectories whose frames are kept, as
+fine-tuning does once it has seen each; both are augmented. All are measured in turns in the same run, with the data
+threads working only in the turns that are theirs. Then where the time goes: each part alone, on one thread, a frame.
+Usage:
 
     python bench/train.py [--sizes 4m 103m] [--turns 5] [--updates 6]
 """
@@ -22,14 +24,17 @@ import numpy as np
 import torch
 
 from agents.augment import VPT, apply, draw
-from agents.data import Loader, LoaderConfig
+from agents.data import Kept, Loader, LoaderConfig, Sequences
 from agents.imitation import Batch, ImitationConfig, component_losses, make_replicas, train_step
 from agents.parameters import compute_dtype
 from agents.policy import Policy, config_of
 from envs.standin.gameplay import record_match
-from rollout.replays import ReplaySequences, whole
+from rollout.replays import ReplaySequences, curate, whole
+from skygarden.presets import KEPT
 
 MATCHES = 24  # two hours of gameplay
+NINJAS = 96  # matches of one character, in which there are PER_PAD trajectories to each pad
+PER_PAD = 100
 BATCHES = {"4m": 32, "25m": 32, "103m": 16}  # windows, half of them on either of two processors
 
 
@@ -44,25 +49,32 @@ def rate(batches: Iterator[Batch], step: Callable[[Batch], object], updates: int
     return frames / (time.perf_counter() - start)
 
 
-def compare(size: str, loader: Loader, turns: int, updates: int) -> tuple[list[float], list[float]]:
-    """Frames a second with real data, and on tensors in memory, for each turn."""
+def gameplay() -> dict[str, Sequences]:
+    """Real data, by how it is read; what is kept has all been read before."""
+    ninjas = [record_match(1, k, "ninja") for k in range(NINJAS)]
+    kept = Kept(ReplaySequences(curate(ninjas, "ninja", PER_PAD)), KEPT)
+    for index, steps in enumerate(kept.lengths.tolist()):
+        kept.read(index, 0, steps)
+    return {"drawn anew": ReplaySequences(whole([record_match(0, k) for k in range(MATCHES)])), "kept": kept}
+
+
+def compare(size: str, loaders: dict[str, Loader], batch: Batch, turns: int, updates: int) -> dict[str, list[float]]:
+    """Frames a second on a batch in memory and with each loader, for each turn."""
     config = ImitationConfig(batch_size=BATCHES[size], micro_batch=BATCHES[size] // 2, learning_rate=1e-5)
     policy = Policy(config_of(size), torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(policy.train_only("all"), fused=True)
-    batch = next(loader(0))
+    rates: dict[str, list[float]] = {kind: [] for kind in ("memory", *loaders)}
     with closing(make_replicas(policy, config)) as replicas:
 
         def step(batch: Batch) -> None:
             train_step(replicas, optimizer, batch, config, 0)
 
-        real: list[float] = []
-        memory: list[float] = []
         for _ in range(turns):
-            memory.append(rate(iter([batch] * (updates + 1)), step, updates))
-            batches = loader(0)
-            real.append(rate(batches, step, updates))
-            batches.close()
-    return real, memory
+            rates["memory"].append(rate(iter([batch] * (updates + 1)), step, updates))
+            for kind, loader in loaders.items():
+                with closing(loader(0)) as batches:
+                    rates[kind].append(rate(batches, step, updates))
+    return rates
 
 
 def microseconds(work: Callable[[], object], frames: int, turns: int = 7) -> float:
@@ -75,15 +87,19 @@ def microseconds(work: Callable[[], object], frames: int, turns: int = 7) -> flo
     return statistics.median(times) / frames * 1e6
 
 
-def data_parts(sequences: ReplaySequences) -> dict[str, float]:
-    """What it takes to draw and to augment a frame, microseconds on one thread."""
+def data_parts(data: dict[str, Sequences]) -> dict[str, float]:
+    """What it takes to read and to augment a frame, microseconds on one thread."""
     rng = np.random.default_rng(0)
-    frames, _ = sequences.read(0, 0, 32)
-    starts = iter(rng.integers(0, 2900, 10_000).tolist())
-    return {
-        "drawing": microseconds(lambda: [sequences.read(0, next(starts), 32) for _ in range(16)], 16 * 32),
-        "augmenting": microseconds(lambda: [apply(frames, draw(VPT, 128, rng)) for _ in range(16)], 16 * 32),
-    }
+
+    def read(sequences: Sequences) -> None:
+        for index in rng.integers(0, len(sequences.lengths), 16).tolist():
+            sequences.read(index, int(rng.integers(0, sequences.lengths[index] - 31)), 32)
+
+    times = {f"reading, {kind}": microseconds(lambda s=s: read(s), 16 * 32) for kind, s in data.items()}
+    frames, _ = data["kept"].read(0, 0, 32)
+    out = np.empty_like(frames)
+    augmenting = microseconds(lambda: [apply(frames, draw(VPT, 128, rng), out) for _ in range(16)], 16 * 32)
+    return times | {"augmenting": augmenting}
 
 
 def step_parts(size: str, batch: Batch) -> dict[str, float]:
@@ -127,20 +143,24 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--updates", type=int, default=6)
     args = parser.parse_args()
-    sequences = ReplaySequences(whole([record_match(0, k) for k in range(MATCHES)]))
+    data = gameplay()
     threads = torch.get_num_threads()
-    print(f"{threads} processors\n size     memory  real data  ratio")
+    print(f"{threads} processors, frames a second\n size   memory" + "".join(f"{kind:>12}  ratio" for kind in data))
     batches: dict[str, Batch] = {}
     for size in cast("list[str]", args.sizes):
-        loader = Loader(sequences, LoaderConfig(batch_size=BATCHES[size]))
-        batches[size] = next(loader(0))
-        real, memory = compare(size, loader, args.turns, args.updates)
-        ratio = statistics.median(r / m for r, m in zip(real, memory, strict=True))
-        rates = f"{statistics.median(memory):>8.0f}/s {statistics.median(real):>8.0f}/s"
-        print(f"{size:>5} {rates}  {ratio:>5.2f}", flush=True)
+        loaders = {kind: Loader(each, LoaderConfig(batch_size=BATCHES[size])) for kind, each in data.items()}
+        with closing(loaders["drawn anew"](0)) as first:
+            batches[size] = next(first)
+        rates = compare(size, loaders, batches[size], args.turns, args.updates)
+        memory = rates.pop("memory")
+        line = f"{size:>5} {statistics.median(memory):>8.0f}"
+        for real in rates.values():
+            ratio = statistics.median(r / m for r, m in zip(real, memory, strict=True))
+            line += f"{statistics.median(real):>12.0f} {ratio:>6.2f}"
+        print(line, flush=True)
     print("\nmicroseconds a frame, on one thread")
     for size, batch in batches.items():
-        for name, time_taken in (data_parts(sequences) | step_parts(size, batch)).items():
+        for name, time_taken in (data_parts(data) | step_parts(size, batch)).items():
             print(f"{size:>5} {name:<32} {time_taken:>8.0f}")
         torch.set_num_threads(threads)
 
