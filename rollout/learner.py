@@ -5,7 +5,7 @@ that was stopped goes on as if it had not been. With lag 0, the paper's way, wor
 """
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +73,7 @@ class OnlineMetrics:
     learnt: Update
     episodes: int  # of the batch
     reached: dict[str, int]  # episodes by pad, for evaluation only; nothing is learnt from it
+    shown: int | None  # episodes that show what is wanted, likewise; None where nobody can tell
     steps: float  # mean length of an episode
     staleness: float  # mean number of updates that the head that played was behind
     seconds: float  # since the update before
@@ -89,12 +90,13 @@ def train_online(
     folder: Path,
     identity: Mapping[str, Any] | None = None,
     primer: Sequence[Episode] = (),
+    shown: Callable[[Episode], bool] | None = None,
 ) -> Generator[OnlineMetrics, None, None]:
     """Train a policy's head in place; go on where the run in `folder` stopped, if there is one.
 
     Args: policy: on the CPU. reference: what the KL divergence is measured to, with the same trunk. trunk: its hash.
       identity: what else makes it this run and no other. primer: episodes played before, padded, that the critic learns
-      from first.
+      from first. shown: whether an episode shows what is wanted, for the metrics only.
     Yields: metrics, an update each, before any checkpoint it makes: what is kept of them is not behind the weights.
     Raises: DeliveryError: no episodes come, or all of a batch were dropped. DivergedError: a loss is not finite.
       CheckpointError: as `agents.imitation.train`; the reward model reads another trunk.
@@ -150,6 +152,7 @@ def train_online(
             learnt,
             len(episodes),
             {pad: pads.count(pad) for pad in sorted(set(pads))},
+            None if shown is None else sum(map(shown, episodes)),
             float(np.mean([len(episode) for episode in episodes])),
             staleness,
             now - started,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from envs.errors import SkygardenError
+from envs.errors import OptionError, SkygardenError
 
 if TYPE_CHECKING:
     from skygarden.playing import Rollouts
@@ -21,17 +21,20 @@ Pad = Literal["left", "middle", "right"]
 class Align:
     """Align an agent with a preference, from imitation to online learning; ends in a report. What is there is kept."""
 
-    to: Pad  # the pad that the synthetic designer prefers
+    to: Pad | None = None  # the pad that the synthetic designer prefers
+    teacher: str | None = None  # in its place a rule of your own, as module:function; see skygarden/rules.py
+    preferences: Path | None = None  # in its place your answers: made with `label` (.sqlite), or a table (.parquet)
     policy: str = "base-4m"  # trained on people's gameplay: a name, a file or a run's folder
     finetuned: str | None = None  # one that is fine-tuned already, which leaves that stage out
     preset: PresetName = "laptop"
-    rounds: int = 1  # of collecting episodes and imitating the best
+    episodes: Path | None = None  # what the fine-tuned one has played already; default: it plays
+    rounds: int = 1  # of collecting episodes and imitating the best; with preferences, of asking you about new ones
     updates: int | None = None  # online; default: the preset's
     workers: int | None = None  # processes that play; default: the preset's
     seed: int = 0
     device: str = "auto"
     data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
-    out: Path | None = None  # folder of the run; default: runs/align- and the pad
+    out: Path | None = None  # folder of the run; default: runs/align- and what is wanted
 
     def run(self) -> None:
         """Do it."""
@@ -40,9 +43,13 @@ class Align:
 
         preset = PRESETS[self.preset]
         changes = {"updates": self.updates, "shares": self.workers}
+        wanted = _one_of(self.to, self.teacher)
+        name = (wanted or "preferences").rpartition(":")[2]
         align(
             Alignment(
-                to=self.to,
+                to=wanted,
+                answers=self.preferences,
+                episodes=self.episodes,
                 preset=replace(preset, online=online_settings(preset.online, self.seed, changes)),
                 base=self.policy,
                 finetuned=self.finetuned,
@@ -50,7 +57,7 @@ class Align:
                 seed=self.seed,
                 data=self.data,
                 device=self.device,
-                out=self.out or Path("runs") / f"align-{self.to}",
+                out=self.out or Path("runs") / f"align-{name}",
             )
         )
 
@@ -59,7 +66,7 @@ class Align:
 class Demo(Align):
     """Align the agent in the box to the left pad, in the folder `demo`; ends in a report."""
 
-    to: Pad = "left"
+    to: Pad | None = "left"
     data: Path = Path("demo/gameplay")
     out: Path | None = Path("demo")
 
@@ -224,14 +231,17 @@ class _Playing:
 class Evaluate(_Playing):
     """Let a policy play and see which pads it reaches: a table, results.json, pictures and videos."""
 
+    teacher: str | None = None  # a rule, as module:function, whose behaviour is counted
     out: Path | None = None  # folder to write to; default: runs/evaluation/ and the policy's name
     videos: int = 6
 
     def run(self) -> None:
         """Do it."""
+        from skygarden.aims import aim_of
         from skygarden.evaluate import evaluate
 
-        evaluate(self.rollouts(), self.out or Path("runs/evaluation") / Path(self.policy).stem, self.videos)
+        aim = aim_of(self.teacher) if self.teacher else None
+        evaluate(self.rollouts(), self.out or Path("runs/evaluation") / Path(self.policy).stem, self.videos, aim=aim)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,9 +263,10 @@ class Collect(_Playing):
 class Reward:
     """Train a reward model on comparisons of collected episodes, and test it on episodes that it has not seen."""
 
-    to: Pad  # the pad that the synthetic designer prefers
+    to: Pad | None = None  # the pad that the synthetic designer prefers, and that the test is about
+    teacher: str | None = None  # in its place a rule of your own, as module:function; see skygarden/rules.py
     episodes: Path = Path("runs/episodes.safetensors")  # as `collect` writes them
-    preferences: Path | None = None  # comparisons to learn from (.parquet); default: the synthetic designer's
+    preferences: Path | None = None  # answers to learn from (.sqlite, .parquet); default: the synthetic designer's
     preset: PresetName = "laptop"
     out: Path = Path("runs/reward")  # folder to write to
     trajectories: int | None = None  # that may be compared, the others are the test; default: the preset's, as the next
@@ -268,8 +279,9 @@ class Reward:
     def run(self) -> None:
         """Do it."""
         from agents.preferences import Teacher
+        from skygarden.aims import aim_of
         from skygarden.presets import PRESETS
-        from skygarden.rewarding import train_reward
+        from skygarden.rewarding import Source, train_reward
 
         stage = PRESETS[self.preset].reward
         stage = replace(
@@ -279,11 +291,15 @@ class Reward:
             training=replace(stage.training, seed=self.seed),
         )
         teacher = Teacher(rationality=self.rationality, mistake=self.mistake)
-        train_reward(stage, self.episodes, self.to, self.preferences, self.out, teacher)
+        wanted = _one_of(self.to, self.teacher)
+        aim = aim_of(wanted) if wanted else None
+        train_reward(stage, [Source(self.episodes, self.preferences)], aim, self.out, teacher)
         if self.curve:
             from skygarden.reward_curve import reward_curve
 
-            reward_curve(stage, self.episodes, self.to, self.out, self.curve)
+            if aim is None:
+                raise OptionError("a curve needs one who can be asked anything: --to PAD or --teacher MODULE:FUNCTION")
+            reward_curve(stage, self.episodes, aim, self.out, self.curve)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -435,6 +451,12 @@ class Export:
 
         export(self.policy, self.out)
         print(f"wrote {self.out}: {self.out.stat().st_size / 1e6:.1f} MB")
+
+
+def _one_of(pad: str | None, rule: str | None) -> str | None:
+    if pad and rule:
+        raise OptionError(f"either --to {pad} or --teacher {rule}: one thing is wanted")
+    return pad or rule
 
 
 COMMANDS = {

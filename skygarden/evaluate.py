@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from envs.backend import JUMPPADS, SPAWNS
 from envs.episode import Episode
 from envs.errors import OptionError
-from envs.standin.characters import NAMES
-from envs.standin.replay import Recorder, Replay, ReplayReader
+from skygarden.aims import Aim
 from skygarden.files import write_text
+from skygarden.film import film
 from skygarden.pictures import bar_chart, heat_map, route_map
 from skygarden.playing import Rollouts, play
 from skygarden.video import write_video
@@ -24,17 +23,20 @@ from skygarden.video import write_video
 OUTCOMES: Final = (*JUMPPADS, None)
 
 
-def evaluate(settings: Rollouts, out: Path, videos: int = 6, title: str | None = None) -> dict[str, Any]:
+def evaluate(
+    settings: Rollouts, out: Path, videos: int = 6, title: str | None = None, aim: Aim | None = None
+) -> dict[str, Any]:
     """Let a policy play, show a table, and write to `out`: results.json, pictures, videos of the first episodes.
 
-    Args: title: what pictures and table call the policy; default: its file's name.
+    Args: title: what pictures and table call the policy; default: its file's name. aim: counts the episodes that show
+      it, where it can tell.
     Returns: what is in results.json.
     Raises: OptionError: there is no such policy, or fewer than no videos are wanted.
     """
     if videos < 0:
         raise OptionError(f"an evaluation makes 0 or more videos, got {videos}")
     played = play(settings)
-    results = summarise(played, settings)
+    results = summarise(played, settings, aim)
     out.mkdir(parents=True, exist_ok=True)
     title = f"{title or Path(settings.policy).stem}, {len(played)} episodes"
     bar_chart(out / "pads.png", {title: results})
@@ -52,12 +54,17 @@ def evaluate(settings: Rollouts, out: Path, videos: int = 6, title: str | None =
     return results
 
 
-def summarise(episodes: Sequence[Episode], settings: Rollouts) -> dict[str, Any]:
-    """Counts by pad, in all and by spawn, 95% intervals, and how long the successful ones took."""
+def summarise(episodes: Sequence[Episode], settings: Rollouts, aim: Aim | None = None) -> dict[str, Any]:
+    """Counts by pad, in all and by spawn, 95% intervals, how long the successful ones took, and which show an aim."""
     reached = [len(episode) for episode in episodes if episode.jumppad]
     spawns = [[e for e in episodes if e.start.spawn == spawn] for spawn in range(SPAWNS)]
+    wanted: dict[str, Any] = {}
+    if aim is not None and aim.measured:
+        shown = sum(map(aim.shown, episodes))
+        wanted = {"wanted": {"aim": aim.title, "episodes": shown, **_share(shown, len(episodes))}}
     return {
         **_counts(episodes),
+        **wanted,
         "success": _share(len(reached), len(episodes)),
         "shares": {name(pad): _share(_reaching(episodes, pad), len(episodes)) for pad in OUTCOMES},
         "by_spawn": [_counts(at_spawn) for at_spawn in spawns],
@@ -81,21 +88,6 @@ def wilson(hits: float, total: int) -> tuple[float, float]:
     return min(max(0.0, low), share), max(min(1.0, high), share)  # rounding would put the ends of [0, 1] outside
 
 
-def film(episode: Episode) -> NDArray[np.uint8]:
-    """What was seen in an episode of the stand-in, (T, 128, 128, 3) uint8: it is played again."""
-    return ReplayReader(replay_of(episode)).window(0, len(episode))[0]
-
-
-def replay_of(episode: Episode) -> Replay:
-    """An episode of the stand-in as a replay."""
-    start = episode.start
-    recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
-    recorder.begin(start.spawn)
-    for action in episode.actions:
-        recorder.step(action)
-    return recorder.replay()
-
-
 def _counts(episodes: Sequence[Episode]) -> dict[str, int]:
     return {"episodes": len(episodes)} | {name(pad): _reaching(episodes, pad) for pad in OUTCOMES}
 
@@ -114,6 +106,8 @@ def _table(results: dict[str, Any], title: str) -> Table:
     for heading in ("", "share", "from", "to", *(f"spawn {k + 1}" for k in range(SPAWNS))):
         table.add_column(heading, justify="right")
     rows = [(name(pad), results["shares"][name(pad)]) for pad in OUTCOMES]
+    if "wanted" in results and results["wanted"]["aim"] not in [f"{pad} pad" for pad in JUMPPADS]:
+        table.caption = f"{results['wanted']['aim']}: {results['wanted']['share']:.1%}; {table.caption}"
     for heading, share in [*rows, ("any pad", results["success"])]:
         at_spawns = [
             str(row["episodes"] - row["none"] if heading == "any pad" else row[heading]) for row in results["by_spawn"]

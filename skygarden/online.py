@@ -20,6 +20,7 @@ from rollout.learner import OnlineConfig, OnlineMetrics, train_online
 from rollout.processes import WorkerProcesses
 from rollout.server import RolloutServer
 from rollout.store import read_episodes
+from skygarden.aims import aim_of
 from skygarden.files import write_text
 from skygarden.policies import policy_path
 
@@ -46,8 +47,10 @@ def online(
     policy, _ = load_policy(policy_path(start))
     before, _ = load_policy(policy_path(reference), policy.config)
     artefact = load_reward(reward)
-    known = read_episodes(primer)[0][: artefact.about["settings"]["trajectories"]] if primer else []
-    wanted: str | None = artefact.about.get("wanted")  # for the eye only: nothing is learnt from true success
+    known = read_episodes(primer)[0][: artefact.about.get("learnable")] if primer else []
+    wanted: str | None = artefact.about.get("wanted")
+    aim = aim_of(wanted) if wanted else None
+    shown = aim.shown if aim and aim.measured else None  # for the eye only: nothing is learnt from true success
     trunk = trunk_hash(policy)
     desk = Desk(
         Contract(trunk=trunk, width=policy.config.width, context=config.context, temperature=config.temperature)
@@ -59,29 +62,30 @@ def online(
         command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
         # On one thread: the workers have the others.
         with closing(WorkerProcesses(desk, command, tokens, out)), closing(server), one_thread():
-            updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known)
-            show(updates, config, wanted, out)
+            updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)
+            show(updates, config, aim and aim.title, out)
     return out / "policy.safetensors"
 
 
-def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, wanted: str | None, out: Path) -> None:
-    """Show and keep what every update reports, and warn when score and true success part."""
+def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, title: str | None, out: Path) -> None:
+    """Show and keep what every update reports, and warn when score and true success part; title: of what is wanted."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     history = read_metrics(out)
     with closing(_Log(out)) as log, Progress(*columns, TextColumn("{task.description}")) as bar:
         task = bar.add_task("starting the workers", total=config.updates)
         for metrics in updates:
-            line = log.add(metrics, wanted)
+            line = log.add(metrics)
             history = [*history[: metrics.update - 1], line]
             recent = history[-_WINDOW:]
             score = np.mean([past["score"] for past in recent])
-            success = f", {wanted} pad {np.mean([past['success'] for past in recent]):.0%}" if wanted else ""
+            measured = line["success"] is not None
+            success = f", {title} {np.mean([past['success'] for past in recent]):.0%}" if measured else ""
             speed = sum(past["episodes"] for past in recent) / sum(past["seconds"] for past in recent)
             text = f"score {score:.2f}{success}, {speed:.1f} episodes/s"
             bar.update(task, completed=metrics.update, description=text)
             if metrics.update % (5 * _WINDOW) == 0 or metrics.update == config.updates:
                 bar.print(f"{metrics.update} updates: {text}, KL {line['kl']:.3f}, entropy {line['entropy']:.2f} nats")
-            if wanted and metrics.update % _WINDOW == 0 and over_optimised(history, _WINDOW):
+            if measured and metrics.update % _WINDOW == 0 and over_optimised(history, _WINDOW):
                 bar.print(_WARNING)
 
 
@@ -112,12 +116,12 @@ class _Log:
         self._folder = folder
         self._writer: Any = None
 
-    def add(self, metrics: OnlineMetrics, wanted: str | None) -> dict[str, Any]:
+    def add(self, metrics: OnlineMetrics) -> dict[str, Any]:
         line = {
             "update": metrics.update,
             "episodes": metrics.episodes,
             "score": metrics.learnt.reward,
-            "success": metrics.reached.get(wanted, 0) / metrics.episodes if wanted else None,
+            "success": None if metrics.shown is None else metrics.shown / metrics.episodes,
             "reached": metrics.reached,
             "steps": metrics.steps,
             "kl": metrics.learnt.kl,

@@ -123,12 +123,14 @@ def online_chart(path: Path, metrics: Sequence[Mapping[str, Any]], wanted: str) 
     episodes = np.cumsum([line["episodes"] for line in metrics])
     span = max(1, min(10, len(metrics) // 5))
     names = {
-        "success": f"reaches the {wanted} pad",
+        "success": f"shows what is wanted: {wanted}",
         "score": "reward model's score",
         "kl": "KL divergence to the fine-tuned agent",
     }
     for axes, keys in ((above, ("success", "score")), (below, ("kl", "entropy"))):
         for key in keys:
+            if metrics[0][key] is None:
+                continue
             values = np.array([line[key] for line in metrics], np.float64)
             mean = np.convolve(values, np.full(span, 1 / span), "valid")
             axes.plot(episodes[span - 1 :], mean, label=names.get(key, key))

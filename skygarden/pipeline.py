@@ -18,7 +18,8 @@ from rich.console import Console
 
 from agents.inference import ActorConfig
 from agents.preferences import Teacher
-from envs.errors import OptionError
+from envs.errors import DataError, OptionError
+from skygarden.aims import aim_of
 from skygarden.evaluate import evaluate
 from skygarden.files import write_text
 from skygarden.finetune import finetune
@@ -27,24 +28,27 @@ from skygarden.playing import Rollouts, collect_to
 from skygarden.policies import policy_path
 from skygarden.presets import Preset
 from skygarden.report import Stage, write_report
-from skygarden.rewarding import hash_of, train_reward
+from skygarden.rewarding import Source, hash_of, train_reward
 from skygarden.tuning import tune
 
 COLLECTED: Final = 1_000_000  # seeds from here on are of episodes to compare; below are evaluations'
 EPISODES: Final = "episodes.safetensors"
 REWARD: Final = "reward.safetensors"
 _RECORD: Final = "stage.json"
+_LATER: Final = 1000  # between the seeds of one round of learning online and the next
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """What to align, and to what."""
+    """What to align, and to what: to a pad or a rule, or to what a person answers."""
 
-    to: str  # the pad to prefer
+    to: str | None  # a pad, or a rule as module:function; beside answers it is only what their success is measured by
+    answers: Path | None = None  # a file of a person's answers or preferences about the episodes
     preset: Preset
     base: str = "base-4m"  # a policy that was trained on people's gameplay
     finetuned: str | None = None  # one that is fine-tuned already: that stage is left out
-    rounds: int = 1  # of collecting and imitating the best
+    episodes: Path | None = None  # what it played already: not collected again
+    rounds: int = 1  # of collecting and imitating the best; with answers, of going back to the designer
     seed: int = 0
     data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
     device: str = "auto"
@@ -53,28 +57,42 @@ class Alignment:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.seed < 0:
             raise OptionError(f"an alignment takes 1 or more rounds and a seed of 0 or more, got {self.rounds}")
+        if self.to is None and self.answers is None:
+            raise OptionError("say what to align to: --to PAD, --teacher MODULE:FUNCTION or --preferences FILE")
+        if self.episodes is not None and self.finetuned is None:
+            raise OptionError("episodes that were played already need the policy that played them: --finetuned POLICY")
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return aim_of(self.to).title if self.to else "what was preferred"
 
 
 def align(settings: Alignment) -> Path:
     """Align a policy, and write a report; returns the report's file.
 
-    Raises: as the stages do.
+    Raises: DataError: a person's answers are needed to go on; it says of what. Others: as the stages do.
     """
     stages = _Stages(settings)
     base = _given(settings.base)
-    sft = _given(settings.finetuned) if settings.finetuned else stages.finetune(base)
-    played = stages.collect(sft, 0)
-    reward = stages.reward(played)
-    tuned = stages.tune(sft, played, reward, 0)
-    for number in range(1, settings.rounds):
-        played = stages.collect(tuned, number)
-        tuned = stages.tune(tuned, played, reward, number)
-    aligned = stages.online(tuned, sft, played, reward)
-    agents = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": aligned}
+    agent = sft = _given(settings.finetuned) if settings.finetuned else stages.finetune(base)
+    tuned = reward = online = sft
+    compared: list[_Made] = []
+    for number in range(settings.rounds if settings.answers else 1):
+        played = stages.collect(agent, number)
+        compared.append(played)
+        reward = stages.reward(compared)
+        tuned = stages.tune(agent, played, reward, number)
+        if not settings.answers:  # the rule can score new episodes without anybody's help
+            for again in range(1, settings.rounds):
+                played = stages.collect(tuned, again)
+                tuned = stages.tune(tuned, played, reward, again)
+        agent = online = stages.online(tuned, sft, played, reward, number)
+    agents = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": agent}
     evaluated = {title: stages.evaluate(title, agent).folder for title, agent in agents.items()}
     report = settings.out / "report.html"
-    write_report(report, settings.to, evaluated, reward.folder, aligned.folder, stages.run.made, asdict(settings))
-    Console().print(f"\nOpen [bold]{report}[/bold] in a browser; the aligned agent is {aligned.policy}")
+    write_report(report, settings.title, evaluated, reward.folder, online.folder, stages.run.made, asdict(settings))
+    Console().print(f"\nOpen [bold]{report}[/bold] in a browser; the aligned agent is {agent.policy}")
     return report
 
 
@@ -147,8 +165,12 @@ class _Stages:
         )
 
     def collect(self, player: _Made, number: int) -> _Made:
-        """Let an agent play."""
-        count = self._preset.collected
+        """Let an agent play, or take what it played already."""
+        count, given = self._preset.collected, self._settings.episodes
+        if given is not None and number == 0:
+            return self.run.stage(
+                "collected", [player], {"episodes": hash_of(given)}, lambda out: shutil.copyfile(given, out / EPISODES)
+            )
         rollouts = Rollouts(
             policy=player.policy,
             episodes=count,
@@ -160,16 +182,38 @@ class _Stages:
             _numbered("collected", number), [player], identity, lambda out: collect_to(rollouts, out / EPISODES)
         )
 
-    def reward(self, played: _Made) -> _Made:
-        """Compare what was played, and learn a reward."""
+    def reward(self, compared: Sequence[_Made]) -> _Made:
+        """Compare what was played, in this and the rounds before, and learn a reward."""
         stage, to = self._preset.reward, self._settings.to
         seeded = replace(stage, training=replace(stage.training, seed=self._seed))
+        aim = aim_of(to) if to else None
+        sources = [Source(played.folder / EPISODES, self._answers(played, k)) for k, played in enumerate(compared)]
+        answered = [source.answers and hash_of(source.answers) for source in sources]
         return self.run.stage(
-            "reward",
-            [played],
-            {"reward": asdict(stage), "to": to, "seed": self._seed},
-            lambda out: train_reward(seeded, played.folder / EPISODES, to, None, out, Teacher()),
+            _numbered("reward", len(sources) - 1),
+            compared,
+            {"reward": asdict(stage), "to": to, "seed": self._seed, "answers": answered},
+            lambda out: train_reward(seeded, sources, aim, out, Teacher()),
         )
+
+    def _answers(self, played: _Made, number: int) -> Path | None:
+        """The file of a person's answers about what was played in a round.
+
+        Raises: DataError: there is none yet.
+        """
+        first = self._settings.answers
+        if first is None:
+            return None
+        path = first.with_stem(_numbered(first.stem, number))
+        if not path.exists():
+            kept = path.with_suffix(".sqlite")
+            raise DataError(
+                "compare episodes now, then say this again: "
+                f"skygarden label {played.folder / EPISODES} --answers {kept}"
+                + (f" --reward {self._settings.out / _numbered('reward', number - 1) / REWARD}" if number else "")
+                + ("" if kept == path else f"; take them out with: skygarden answers {kept} --export-to {path}")
+            )
+        return path
 
     def tune(self, player: _Made, played: _Made, reward: _Made, number: int) -> _Made:
         """Imitate the best of what was played."""
@@ -181,11 +225,11 @@ class _Stages:
             lambda out: tune(stage, player.policy, played.folder / EPISODES, reward.folder / REWARD, out, self._seed),
         )
 
-    def online(self, tuned: _Made, sft: _Made, played: _Made, reward: _Made) -> _Made:
+    def online(self, tuned: _Made, sft: _Made, played: _Made, reward: _Made, number: int) -> _Made:
         """Learn from the reward while playing."""
-        config = replace(self._preset.online, seed=self._seed)
+        config = replace(self._preset.online, seed=self._seed + _LATER * number)
         return self.run.stage(
-            "online",
+            _numbered("online", number),
             [tuned, sft, reward, played],
             {"online": asdict(config)},
             lambda out: online(config, tuned.policy, sft.policy, reward.folder / REWARD, out, played.folder / EPISODES),
@@ -196,11 +240,14 @@ class _Stages:
         rollouts = Rollouts(
             policy=agent.policy, episodes=self._preset.evaluated, acting=ActorConfig(device=self._settings.device)
         )
+        to = self._settings.to
+        aim = aim_of(to) if to else None
+        rule = {} if aim is None or aim.rule is None else {"rule": to}  # pads are counted in any case
         return self.run.stage(
             f"evaluation/{title}",
             [agent],
-            {"episodes": rollouts.episodes},
-            lambda out: evaluate(rollouts, out, videos=3, title=title),
+            {"episodes": rollouts.episodes, **rule},
+            lambda out: evaluate(rollouts, out, videos=3, title=title, aim=aim),
         )
 
 

@@ -46,8 +46,8 @@ def write_report(
 ) -> None:
     """Write a report.
 
-    Args: evaluations: the folders of the stages' evaluations, by title, in order; the last is of the aligned agent.
-      reward: the folder of the reward model. online: of the online run. settings: of all.
+    Args: wanted: the aim's title. evaluations: the folders of the stages' evaluations, by title, in order; the last is
+      of the aligned agent. reward: the folder of the reward model. online: of the online run. settings: of all.
     """
     results = {title: _read(folder / "results.json") for title, folder in evaluations.items()}
     metrics = read_metrics(online)
@@ -57,19 +57,17 @@ def write_report(
     bar_chart(beside / "pads.png", results)
     online_chart(beside / "online.png", metrics, wanted)
     *_, last = results
-    share = results[last]["shares"][wanted]
     played = sum(line["episodes"] for line in metrics)
     parts = [
-        f"<h1>Aligned to the {wanted} pad</h1>",
-        f"<p>The aligned agent reaches the {wanted} pad in <b>{share['share']:.1%}</b> of "
-        f"{results[last]['episodes']} episodes (95% interval {share['low']:.1%} to {share['high']:.1%}), after "
-        f"{played} episodes online.</p>",
+        f"<h1>Aligned: {html.escape(wanted)}</h1>",
+        _outcome(results[last], played),
         "<h2>Which pad, stage by stage</h2>",
         _picture(beside / "pads.png", "Shares of episodes, with 95% intervals"),
         _table(results, wanted),
         "<h2>Reward model</h2>",
         f"<p>{artefact.about['comparisons']} comparisons of {artefact.about['trajectories']} episodes. It ranks "
-        f"{artefact.accuracy:.1%} of pairs of episodes that it was not trained on as the rule does.</p>",
+        f"{artefact.accuracy:.1%} of pairs of episodes that it was not trained on as "
+        f"{'they were answered' if artefact.about.get('held_out') else 'the rule does'}.</p>",
         _picture(reward / "curve.png", "Accuracy by comparisons") if (reward / "curve.png").exists() else "",
         "<h2>Online</h2>",
         _picture(beside / "online.png", "Success is true success, which nothing is learnt from"),
@@ -91,7 +89,7 @@ def write_report(
         "</pre></details>",
     ]
     text = (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Skygarden: {wanted} pad</title>'
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Skygarden: {html.escape(wanted)}</title>'
         f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
     )
     write_text(path, text)
@@ -101,14 +99,41 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _outcome(aligned: Mapping[str, Any], played: int) -> str:
+    """What became of the aligned agent, in a sentence; what cannot be measured is not said."""
+    wanted, any_pad = aligned.get("wanted"), aligned["success"]
+    if wanted is None:
+        return f"<p>The aligned agent reaches a pad in <b>{_interval(aligned, any_pad)}, {_after(played)}.</p>"
+    shows = f"<p>The aligned agent shows what was wanted in <b>{_interval(aligned, wanted)}, {_after(played)}."
+    if wanted["aim"] in (f"{pad} pad" for pad in JUMPPADS):
+        return f"{shows}</p>"
+    reached = aligned["episodes"] - aligned["none"]
+    of_those = f", and of those that do {wanted['episodes'] / reached:.1%} show it" if reached else ""
+    return f"{shows} {any_pad['share']:.1%} reach a pad{of_those}.</p>"
+
+
+def _interval(aligned: Mapping[str, Any], share: Mapping[str, float]) -> str:
+    between = f"95% interval {share['low']:.1%} to {share['high']:.1%}"
+    return f"{share['share']:.1%}</b> of {aligned['episodes']} episodes ({between})"
+
+
+def _after(played: int) -> str:
+    return f"after {played} episodes online"
+
+
 def _table(results: Mapping[str, Mapping[str, Any]], wanted: str) -> str:
-    heads = "".join(f"<th>{pad}</th>" for pad in (*JUMPPADS, "none"))
+    """Shares of episodes, an agent a row; with a rule, how many show it."""
+    columns = [*JUMPPADS, "none"]
+    shares = {title: {pad: result["shares"][pad]["share"] for pad in columns} for title, result in results.items()}
+    if wanted not in (f"{pad} pad" for pad in JUMPPADS) and all("wanted" in result for result in results.values()):
+        columns.append(wanted)
+        for title, result in results.items():
+            shares[title][wanted] = result["wanted"]["share"]
+    heads = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    marked = wanted.removesuffix(" pad")
     rows = "".join(
         f"<tr><td>{html.escape(title)}</td>"
-        + "".join(
-            f"<td{' class=wanted' if pad == wanted else ''}>{result['shares'][pad]['share']:.1%}</td>"
-            for pad in (*JUMPPADS, "none")
-        )
+        + "".join(f"<td{' class=wanted' if c == marked else ''}>{shares[title][c]:.1%}</td>" for c in columns)
         + f"<td>{result['episodes']}</td></tr>"
         for title, result in results.items()
     )

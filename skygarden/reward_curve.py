@@ -18,15 +18,16 @@ from rich.console import Console
 from rich.progress import track
 
 from agents.parameters import compute_dtype
-from agents.preferences import Outcome, Teacher, returns
+from agents.preferences import Teacher
 from agents.reward import RewardModel, accuracy, random_projection, train_reward_model
 from envs.backend import SIDE
 from envs.episode import Episode
 from envs.errors import DataError
 from envs.task import MAX_STEPS
 from rollout.store import read_episodes
-from skygarden.evaluate import film
+from skygarden.aims import Aim
 from skygarden.files import write_text
+from skygarden.film import film
 from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
 from skygarden.rewarding import ask_about, compared, features_of, scores_of, test_pairs
@@ -36,7 +37,7 @@ SIZES: Final = (100, 1000, 10_000, 100_000)  # comparisons; then all there are
 Accuracies = dict[str, dict[int, list[float]]]  # by encoder, then by the number of comparisons: one a seed
 
 
-def reward_curve(stage: RewardStage, episodes: Path, wanted: str, out: Path, seeds: int) -> Accuracies:
+def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds: int) -> Accuracies:
     """Train reward models with both encoders and more and more comparisons; write `curve.png` and `curve.json`.
 
     Raises: DataError: there are too few episodes.
@@ -53,7 +54,7 @@ def reward_curve(stage: RewardStage, episodes: Path, wanted: str, out: Path, see
         name, size, seed = job
         torch.set_num_threads(1)  # of this thread
         there = replace(stage, comparisons=size, training=replace(stage.training, seed=seed))
-        return _one(there, played, encoded[name], wanted)
+        return _one(there, played, encoded[name], aim)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = list(track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs)))
@@ -61,8 +62,8 @@ def reward_curve(stage: RewardStage, episodes: Path, wanted: str, out: Path, see
     for (name, size, _), value in zip(jobs, measured, strict=True):
         accuracies[name][size].append(value)
     out.mkdir(parents=True, exist_ok=True)
-    accuracy_chart(out / "curve.png", accuracies, f"Reward models that prefer the {wanted} pad, {seeds} seeds")
-    results = {"accuracy": accuracies, "wanted": wanted, "settings": asdict(stage), "seeds": seeds}
+    accuracy_chart(out / "curve.png", accuracies, f"Reward models that prefer: {aim.title}, {seeds} seeds")
+    results = {"accuracy": accuracies, "wanted": aim.name, "settings": asdict(stage), "seeds": seeds}
     write_text(out / "curve.json", json.dumps(results, indent=2))
     for name, by_size in accuracies.items():
         shown = ", ".join(f"{size}: {np.mean(values):.1%}" for size, values in by_size.items())
@@ -81,13 +82,12 @@ def random_features(episodes: Sequence[Episode]) -> torch.Tensor:
     return result
 
 
-def _one(stage: RewardStage, played: Sequence[Episode], embeddings: torch.Tensor, wanted: str) -> float:
+def _one(stage: RewardStage, played: Sequence[Episode], embeddings: torch.Tensor, aim: Aim) -> float:
     """The accuracy of one model on unseen pairs."""
-    worth = returns([Outcome(e.jumppad, len(e)) for e in played], wanted)
-    there, comparisons = compared(ask_about(stage, worth, Teacher(), ""))
+    there, comparisons = compared(ask_about(stage, played, aim, Teacher(), ""))
     learnt = embeddings[there].to(compute_dtype("auto", torch.device("cpu")))
     model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(stage.training.seed))
     for _ in train_reward_model(model, learnt, comparisons, stage.training):
         pass
     unseen = slice(stage.trajectories, None)
-    return accuracy(scores_of(model, embeddings[unseen]), test_pairs(played[unseen], wanted))
+    return accuracy(scores_of(model, embeddings[unseen]), test_pairs(played[unseen], aim))

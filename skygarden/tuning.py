@@ -34,7 +34,7 @@ def tune(stage: Tuning, policy: str, episodes: Path, reward: Path, out: Path, se
     if len(set(trunks.values())) != 1:
         listed = ", ".join(f"{name} {trunk[:12]}" for name, trunk in trunks.items())
         raise CheckpointError(f"one trunk is needed, got {listed}; collect and compare episodes of this policy")
-    learnt = played[: artefact.about["settings"]["trajectories"]]
+    learnt = played[: artefact.about.get("learnable")]
     chosen = [learnt[int(k)] for k in best(scores_of(artefact, learnt, artefact.trunk), stage.share)]
     features = torch.as_tensor(np.concatenate([episode.features[: len(episode)] for episode in chosen]))
     actions = torch.as_tensor(np.concatenate([episode.actions for episode in chosen]))

@@ -1,18 +1,13 @@
 """Trajectories as videos: each is drawn once, from its seed and actions, and kept beside the answers."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from envs.episode import Episode
-from envs.standin.characters import NAMES
-from envs.standin.replay import Recorder
-from envs.standin.simulation import picture_of
+from skygarden.film import pictures
 from skygarden.video import write_video
 
 SIZE: Final = 256  # pixels: what the agent sees with 128, for a person's eye
@@ -63,19 +58,3 @@ class Clips:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_video(path, pictures(self._episodes[index], SIZE), effort="ultrafast")
         return path
-
-
-def pictures(episode: Episode, size: int) -> Iterator[NDArray[np.uint8]]:
-    """What was seen in an episode of the stand-in, the arrival included: T + 1 pictures, (size, size, 3) uint8."""
-    start = episode.start
-    character = NAMES.index(start.character)
-    recorder = Recorder(0, character, start.skin, player="agent", seed=0)
-    recorder.begin(start.spawn)
-
-    def picture() -> NDArray[np.uint8]:
-        return picture_of(recorder.stage, recorder.body, character, start.skin, size, size)
-
-    yield picture()
-    for action in episode.actions:
-        recorder.step(action)
-        yield picture()

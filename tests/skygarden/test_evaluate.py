@@ -23,7 +23,8 @@ from envs.standin.characters import NAMES
 from envs.standin.gameplay import record_match
 from envs.standin.replay import ReplayReader
 from rollout.store import read_episodes
-from skygarden.evaluate import evaluate, film, replay_of, summarise, wilson
+from skygarden.evaluate import evaluate, summarise, wilson
+from skygarden.film import film, replay_of
 from skygarden.playing import Rollouts, collect_to, play
 
 AHEAD = [0] * 12 + [5, 10, 5, 5]

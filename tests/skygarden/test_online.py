@@ -14,8 +14,8 @@ from rollout.learner import OnlineConfig, OnlineMetrics
 from skygarden.online import METRICS, _Log, over_optimised, read_metrics, show
 
 
-def metrics(update: int, score: float = 0.5, left: int = 4) -> OnlineMetrics:
-    """What an update of 16 episodes reports, of which so many reach the left pad and the others none."""
+def metrics(update: int, score: float = 0.5, left: int = 4, *, measured: bool = True) -> OnlineMetrics:
+    """What an update of 16 episodes reports, of which so many reach the left pad, which is wanted, and others none."""
     learnt = Update(reward=score, kl=0.01 * update, entropy=12.0, weight=1.0, gradient_norm=3.0)
     reached: Mapping[str, int] = {"left": left, "none": 16 - left}
     return OnlineMetrics(
@@ -23,6 +23,7 @@ def metrics(update: int, score: float = 0.5, left: int = 4) -> OnlineMetrics:
         learnt=learnt,
         episodes=16,
         reached={pad: count for pad, count in reached.items() if count},
+        shown=left if measured else None,
         steps=80.0,
         staleness=0.0,
         seconds=2.0,
@@ -88,17 +89,18 @@ def test_with_too_little_to_compare_nothing_is_over_optimised() -> None:
     assert not over_optimised([], 1)
 
 
-def diverging(count: int) -> Iterator[OnlineMetrics]:
+def diverging(count: int, *, measured: bool = True) -> Iterator[OnlineMetrics]:
     """Updates of which from the eleventh on the score is higher and success is lower."""
     for update in range(1, count + 1):
-        yield metrics(update, score=0.9, left=4) if update > 10 else metrics(update, score=0.5, left=8)
+        score, left = (0.9, 4) if update > 10 else (0.5, 8)
+        yield metrics(update, score, left, measured=measured)
 
 
-@pytest.mark.parametrize(("wanted", "warned"), [("left", True), (None, False)])
+@pytest.mark.parametrize(("wanted", "warned"), [("left pad", True), (None, False)])
 def test_who_wants_a_pad_is_warned_when_the_reward_model_is_exploited(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str | None, *, warned: bool
 ) -> None:
-    show(diverging(20), OnlineConfig(updates=20), wanted, tmp_path)
+    show(diverging(20, measured=warned), OnlineConfig(updates=20), wanted, tmp_path)
     said = " ".join(capsys.readouterr().out.split())
     assert ("true success falls" in said) is warned
     assert "20 updates: score 0.90" in said
@@ -107,7 +109,7 @@ def test_who_wants_a_pad_is_warned_when_the_reward_model_is_exploited(
 
 
 def test_a_run_that_goes_well_is_not_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show((metrics(k, 0.02 * k, 4 + k // 3) for k in range(1, 31)), OnlineConfig(updates=30), "left", tmp_path)
+    show((metrics(k, 0.02 * k, 4 + k // 3) for k in range(1, 31)), OnlineConfig(updates=30), "left pad", tmp_path)
     said = " ".join(capsys.readouterr().out.split())
     assert "30 updates: score 0.51, left pad 76%" in said  # of the last ten: 0.42 to 0.60, and 11 to 14 of 16
     assert "falls" not in said
@@ -118,9 +120,9 @@ def test_a_run_that_goes_well_is_not_warned_of(tmp_path: Path, capsys: pytest.Ca
 
 def test_an_update_is_a_line_with_true_success_beside_the_score(tmp_path: Path) -> None:
     with closing(_Log(tmp_path)) as log:
-        line = log.add(metrics(1, left=4), "left")
-        other = log.add(metrics(2, left=0), "left")
-        none = log.add(metrics(3), None)
+        line = log.add(metrics(1, left=4))
+        other = log.add(metrics(2, left=0))
+        none = log.add(metrics(3, measured=False))
     assert read_metrics(tmp_path) == [line, other, none]
     assert [past["success"] for past in (line, other, none)] == [0.25, 0.0, None]
     expected = {"update": 1, "episodes": 16, "score": 0.5, "steps": 80.0, "kl": 0.01, "entropy": 12.0}

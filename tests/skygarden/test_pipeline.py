@@ -14,9 +14,11 @@ from agents.checkpoint import load_policy, trunk_hash
 from envs.errors import OptionError
 from rollout.learner import seeds_of
 from skygarden import pipeline
+from skygarden.aims import aim_of
 from skygarden.pipeline import Alignment, _given, _Made, _Run, align
 from skygarden.presets import SMOKE
 from skygarden.report import Stage
+from skygarden.rewarding import Source
 
 STAGES = ("sft", "collected", "reward", "tuned", "online")
 TITLES = ("base", "fine-tuned", "preference-tuned", "aligned")
@@ -233,7 +235,7 @@ def test_each_stage_is_given_what_the_ones_before_it_made(
     )
     assert finetuned[1:] == [str(walker), SMOKE.size, tmp_path / "data", out / "sft", 3, "auto"]
     assert [(made[0].policy, made[1]) for made in (played, played_again)] == [(sft, first), (str(out / "tuned"), again)]
-    assert rewarded[1:4] == [first, "right", None]
+    assert rewarded[1:3] == [[Source(first)], aim_of("right")]
     assert rewarded[0].training.seed == 3
     assert tuned[1:] == [sft, first, reward, out / "tuned", 3]
     assert tuned_again[1:] == [str(out / "tuned"), again, reward, out / "tuned-2", 3]

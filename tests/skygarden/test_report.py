@@ -15,6 +15,7 @@ import torch
 from agents.reward import RewardArtefact, RewardModel, save_reward
 from envs.backend import Start
 from envs.episode import Ending, Episode
+from skygarden.aims import aim_of
 from skygarden.evaluate import summarise
 from skygarden.playing import Rollouts
 from skygarden.report import Stage, write_report
@@ -77,7 +78,7 @@ def evaluation(folder: Path, left: int) -> Path:
     """The folder of an evaluation of 8 episodes; its pictures are a few bytes that name it."""
     folder.mkdir(parents=True)
     episodes = [episode("left") for _ in range(left)] + [episode(None) for _ in range(8 - left)]
-    results = summarise(episodes, Rollouts(policy="random", episodes=8))
+    results = summarise(episodes, Rollouts(policy="random", episodes=8), aim_of("left"))
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     for name in ("heat.png", "trajectories.png", "pads.png", "episode-00-left.mp4", "episode-01-none.mp4"):
         (folder / name).write_bytes(f"{folder.name} {name}".encode())
@@ -100,7 +101,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
     lines = "".join(f"{json.dumps(line(update))}\n" for update in (1, 2, 3))
     (run / "online" / "metrics.jsonl").write_text(f'{lines}{{"upda', encoding="utf-8")
     return {
-        "wanted": "left",
+        "wanted": "left pad",
         "evaluations": {
             title: evaluation(run / "evaluation" / str(k), left)
             for k, (title, left) in enumerate(zip(TITLES, LEFT, strict=True))
@@ -159,7 +160,7 @@ def test_the_curve_is_in_it_where_there_is_one(inputs: dict[str, Any], tmp_path:
 def test_it_says_how_often_the_aligned_agent_reaches_the_wanted_pad(text: str) -> None:
     said = " ".join("".join(Page(text).text).split())
     # 7 of 8 with Wilson's interval: (7 + z^2 / 2) / (8 + z^2) +- z sqrt(7 / 8 + z^2 / 4) / (8 + z^2), z^2 = 3.8415.
-    expected = "reaches the left pad in 87.5% of 8 episodes (95% interval 52.9% to 97.8%), after 48 episodes online"
+    expected = "shows what was wanted in 87.5% of 8 episodes (95% interval 52.9% to 97.8%), after 48 episodes online"
     assert expected in said
     assert "28 comparisons of 8 episodes. It ranks 87.5% of pairs" in said
 

@@ -15,7 +15,8 @@ from envs.errors import DataError
 from envs.gamepad import SIZES as BUCKETS
 from rollout.store import write_episodes
 from skygarden import reward_curve
-from skygarden.evaluate import film
+from skygarden.aims import aim_of
+from skygarden.film import film
 from skygarden.presets import RewardStage
 from skygarden.reward_curve import random_features
 
@@ -57,7 +58,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_curve_is_of_both_encoders_all_sizes_and_all_seeds(sizes: list[int], tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    accuracies = reward_curve.reward_curve(STAGE, written(tmp_path, 12), "left", out, seeds=2)
+    accuracies = reward_curve.reward_curve(STAGE, written(tmp_path, 12), aim_of("left"), out, seeds=2)
     assert list(accuracies) == ["agent", "random"]
     for by_size in accuracies.values():
         assert list(by_size) == sizes
@@ -75,7 +76,9 @@ def test_a_curve_is_of_both_encoders_all_sizes_and_all_seeds(sizes: list[int], t
 
 def test_a_model_follows_from_its_seed_and_size_however_many_are_trained(sizes: list[int], tmp_path: Path) -> None:
     path = written(tmp_path, 12)
-    two, three = (reward_curve.reward_curve(STAGE, path, "left", tmp_path / "out", seeds=seeds) for seeds in (2, 3))
+    two, three = (
+        reward_curve.reward_curve(STAGE, path, aim_of("left"), tmp_path / "out", seeds=seeds) for seeds in (2, 3)
+    )
     for name in two:
         for size in sizes:
             assert three[name][size][:2] == two[name][size]
@@ -87,7 +90,7 @@ def test_a_model_follows_from_its_seed_and_size_however_many_are_trained(sizes: 
 def test_each_encoder_is_measured_on_its_own_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reward_curve, "SIZES", ())
     stage = RewardStage(trajectories=12, training=RewardConfig(epochs=60, learning_rate=3e-3))
-    accuracies = reward_curve.reward_curve(stage, written(tmp_path, 24), "left", tmp_path, seeds=1)
+    accuracies = reward_curve.reward_curve(stage, written(tmp_path, 24), aim_of("left"), tmp_path, seeds=1)
     assert list(accuracies["agent"]) == [66]
     assert accuracies["agent"][66][0] > 0.95
     assert accuracies["random"][66][0] < 0.9
@@ -96,7 +99,7 @@ def test_each_encoder_is_measured_on_its_own_features(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("count", [5, 6])
 def test_too_few_episodes_to_test_on_are_refused_before_anything_is_drawn(tmp_path: Path, count: int) -> None:
     with pytest.raises(DataError, match=f"more than 6 episodes are needed, some to test on, got {count}"):
-        reward_curve.reward_curve(STAGE, written(tmp_path, count), "left", tmp_path / "out", seeds=1)
+        reward_curve.reward_curve(STAGE, written(tmp_path, count), aim_of("left"), tmp_path / "out", seeds=1)
     assert not (tmp_path / "out").exists()
 
 

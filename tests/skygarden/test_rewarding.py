@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.preferences import Teacher
 from agents.reward import RewardConfig, load_reward
 from envs.backend import JUMPPADS, Start
 from envs.episode import Ending, Episode
 from envs.errors import CheckpointError, DataError
 from rollout.preferences import read_preferences
-from rollout.store import write_episodes
+from rollout.store import read_episodes, write_episodes
+from skygarden.aims import aim_of
+from skygarden.designer.store import AnswerStore
 from skygarden.presets import RewardStage
-from skygarden.rewarding import hash_of, train_reward
+from skygarden.rewarding import Source, hash_of, train_reward
 
 TRUNK = "c" * 64
 STAGE = RewardStage(trajectories=40, comparisons=66, training=RewardConfig(epochs=30, learning_rate=3e-3))
@@ -78,13 +81,63 @@ def test_a_careless_designer_gives_a_worse_model(command, episodes: Path, tmp_pa
     assert sure > coin + 0.1
 
 
-def test_episodes_that_are_kept_for_the_test_are_not_learnt_from(command, episodes: Path, tmp_path: Path) -> None:
-    command("reward", "--to", "left", "--episodes", episodes, "--preset", "smoke", "--out", tmp_path)
+def test_answers_may_be_about_any_episode_and_the_rule_tests_on_the_others(
+    command, episodes: Path, tmp_path: Path
+) -> None:
+    store = AnswerStore(tmp_path / "answers.sqlite", hash_of(episodes))
+    for first, second in ((80, 3), (89, 80), (3, 7)):
+        question = store.ask("anna", (first, second), 2, "random")
+        store.answer(question.id, "anna", (2, 1), 1.0)
+    store.close()
+    command(
+        *("reward", "--to", "left", "--episodes", episodes, "--preset", "smoke"),
+        *("--preferences", tmp_path / "answers.sqlite", "--out", tmp_path / "out"),
+    )
+    about = load_reward(tmp_path / "out" / "reward.safetensors").about
+    assert (about["comparisons"], about["trajectories"], about["learnable"], about["held_out"]) == (3, 4, 90, None)
+
+
+def test_answers_alone_are_tested_by_models_that_have_not_seen_them(command, episodes: Path, tmp_path: Path) -> None:
+    played, _ = read_episodes(episodes)
+    store = AnswerStore(tmp_path / "answers.sqlite", hash_of(episodes))
+    for k in range(85):  # a fold is every fifth, so each answer lies within one
+        worth = [2 * (played[j].jumppad == "left") + (played[j].jumppad is not None) for j in (k, k + 5)]
+        question = store.ask("anna", (k, k + 5), 2, "random")
+        store.answer(question.id, "anna", (1 + (worth[0] > worth[1]), 1 + (worth[1] > worth[0])), 1.0)
+    store.close()
+    command(
+        *("reward", "--episodes", episodes, "--preset", "laptop"),
+        *("--preferences", tmp_path / "answers.sqlite", "--out", tmp_path / "out"),
+    )
+    artefact = load_reward(tmp_path / "out" / "reward.safetensors")
+    answered = read_preferences(tmp_path / "out" / "preferences.parquet", hash_of(episodes))
+    assert artefact.about["held_out"] == int((answered.preference != 0.5).sum())
+    assert artefact.accuracy > 0.85
+    assert artefact.about["wanted"] is None
+
+
+def test_nobody_who_says_what_is_better_is_an_error(
+    command, episodes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
-        command(
-            *("reward", "--to", "left", "--episodes", episodes, "--preset", "smoke", "--trajectories", 5),
-            *("--preferences", tmp_path / "preferences.parquet", "--out", tmp_path / "other"),
-        )
+        command("reward", "--episodes", episodes, "--out", tmp_path)
+    assert "name a pad, a rule or answers" in capsys.readouterr().err
+
+
+def test_answers_about_two_files_of_one_agent_are_learnt_from_together(episodes: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.safetensors"
+    write_episodes(later, [episode(seed) for seed in range(200, 290)], {"trunk": TRUNK})
+    sources: list[Source] = []
+    for path in (episodes, later):
+        store = AnswerStore(tmp_path / f"{path.stem}.sqlite", hash_of(path))
+        for k in range(30):
+            store.answer(store.ask("anna", (k, k + 5), 2, "random").id, "anna", (2, 1), 1.0)
+        store.close()
+        sources.append(Source(path, store.path))
+    train_reward(STAGE, sources, aim_of("left"), tmp_path / "out", Teacher())
+    about = load_reward(tmp_path / "out" / "reward.safetensors").about
+    assert (about["comparisons"], about["trajectories"], about["learnable"]) == (60, 70, 180)
+    assert len(read_preferences(tmp_path / "out" / "preferences-2.parquet", hash_of(later))) == 30
 
 
 def test_too_few_episodes_and_episodes_of_none_are_said(
@@ -100,12 +153,10 @@ def test_too_few_episodes_and_episodes_of_none_are_said(
 
 
 def test_a_designer_whose_preferences_are_of_other_episodes_is_not_heard(episodes: Path, tmp_path: Path) -> None:
-    from agents.preferences import Teacher
-
-    train_reward(STAGE, episodes, "left", None, tmp_path, Teacher())
+    train_reward(STAGE, [Source(episodes)], aim_of("left"), tmp_path, Teacher())
     other = tmp_path / "other.safetensors"
     write_episodes(other, [episode(seed) for seed in range(100, 190)], {"trunk": TRUNK})
     with pytest.raises(DataError, match="is about episodes"):
-        train_reward(STAGE, other, "left", tmp_path / "preferences.parquet", tmp_path, Teacher())
+        train_reward(STAGE, [Source(other, tmp_path / "preferences.parquet")], None, tmp_path, Teacher())
     with pytest.raises(CheckpointError, match="not of dddd"):
         load_reward(tmp_path / "reward.safetensors").score(np.zeros(0), "d" * 64)  # type: ignore[arg-type]

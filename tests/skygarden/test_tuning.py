@@ -96,7 +96,7 @@ def write(tmp_path: Path) -> Write:
         there = Files(tmp_path / "player", tmp_path / "episodes.safetensors", tmp_path / "reward.safetensors", trunk)
         save_policy(policy, there.policy / "policy.safetensors")
         write_episodes(there.episodes, episodes, {"trunk": episodes_of or trunk})
-        about = {"settings": {"trajectories": LEARNT}}
+        about = {"learnable": LEARNT}
         save_reward(RewardArtefact(judging, reward_of or trunk, 0.9, about), there.reward)
         return there
 

@@ -1,0 +1,42 @@
+"""What was seen in an episode of the stand-in: it is played again, from its start and its actions."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.episode import Episode
+from envs.standin.characters import NAMES
+from envs.standin.replay import Recorder, Replay, ReplayReader
+from envs.standin.simulation import picture_of
+
+
+def film(episode: Episode) -> NDArray[np.uint8]:
+    """What the agent saw, (T, 128, 128, 3) uint8."""
+    return ReplayReader(replay_of(episode)).window(0, len(episode))[0]
+
+
+def replay_of(episode: Episode) -> Replay:
+    """An episode of the stand-in as a replay."""
+    start = episode.start
+    recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
+    recorder.begin(start.spawn)
+    for action in episode.actions:
+        recorder.step(action)
+    return recorder.replay()
+
+
+def pictures(episode: Episode, size: int) -> Iterator[NDArray[np.uint8]]:
+    """What a person would have seen, the arrival included: T + 1 pictures, (size, size, 3) uint8."""
+    start = episode.start
+    character = NAMES.index(start.character)
+    recorder = Recorder(0, character, start.skin, player="agent", seed=0)
+    recorder.begin(start.spawn)
+
+    def picture() -> NDArray[np.uint8]:
+        return picture_of(recorder.stage, recorder.body, character, start.skin, size, size)
+
+    yield picture()
+    for action in episode.actions:
+        recorder.step(action)
+        yield picture()
