@@ -10,7 +10,7 @@ from envs.errors import MissingPackageError
 
 
 class Screen:
-    """A window of a size; opened with the first frame. Closing it by hand only hides it.
+    """A window of a size; opened with the first frame. Asked to close, it stays until `close`; see `dismissed`.
 
     Raises: MissingPackageError: pygame is not installed.
     """
@@ -37,6 +37,19 @@ class Screen:
         now = time.monotonic()
         time.sleep(max(0.0, self._due - now))
         self._due = max(now, self._due) + self._period
+
+    @property
+    def visible(self) -> bool:
+        """Whether a person can see the window: without a screen, SDL opens one that only its memory knows."""
+        return self._surface is not None and self._pygame.display.get_driver() != "offscreen"
+
+    def dismissed(self) -> bool:
+        """Whether a person has asked to close the open window, by its button or with Escape. Takes these events."""
+        if self._surface is None:
+            return False
+        pygame = self._pygame
+        events: list[Any] = pygame.event.get((pygame.QUIT, pygame.KEYDOWN))
+        return any(event.type == pygame.QUIT or event.key == pygame.K_ESCAPE for event in events)
 
     def close(self) -> None:
         """Close the window; may be called twice."""

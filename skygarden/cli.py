@@ -1,6 +1,7 @@
 """The command `skygarden`: each thing a user does is one subcommand."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -107,18 +108,39 @@ class Gameplay:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Show a replay in a window, or write its video."""
+    """Watch a replay, or a policy at play, in a window or as a video."""
 
-    replay: Annotated[Path, tyro.conf.Positional]
+    what: Annotated[str, tyro.conf.Positional]  # a replay (.npz), or a policy: a name, a file or a run's folder
     out: Path | None = None  # a video to write (.mp4); default: a window
-    start: int = 0  # first step
-    length: int | None = None  # steps; default: to the end
+    start: int | None = None  # of a replay, its first step; default: 0
+    length: int | None = None  # of a replay, steps; default: to the end
+    episodes: int | None = None  # of a policy; default: until the window is closed, and 3 in a video
+    seed: int | None = None  # of a policy's first episode, the others follow by one; default: 0
+    reward: Path | None = None  # a reward model whose score is drawn below a policy's episodes (.safetensors)
 
     def run(self) -> None:
         """Do it."""
-        from skygarden.watch import watch_replay
+        if self.out is not None and self.out.suffix != ".mp4":
+            raise OptionError(f"a video is an .mp4 file, got --out {self.out}")
+        of_replays = {"start": self.start, "length": self.length}
+        of_policies = {"episodes": self.episodes, "seed": self.seed, "reward": self.reward}
+        if Path(self.what).suffix == ".npz":
+            from skygarden.watch_replay import watch_replay
 
-        watch_replay(self.replay, self.out, self.start, self.length)
+            _refuse(of_policies, f"{self.what} is a replay")
+            watch_replay(Path(self.what), self.out, self.start or 0, self.length)
+        else:
+            from skygarden.watch_policy import watch_policy
+
+            _refuse(of_replays, f"{self.what} is a policy, as it does not end in .npz")
+            watch_policy(self.what, self.out, self.episodes, self.seed or 0, self.reward)
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    """Raise OptionError where one of the options, which make no sense here, is given."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise OptionError(f"{reason}, which takes no {' and no '.join(given)}; leave that out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from envs.screen import Screen
 from envs.standin.replay import Replay, ReplayReader
 from skygarden.video import enlarge, write_video
+from skygarden.window import show_frames
 
 _CHUNK: Final = 100  # steps drawn at a time
 _ZOOM: Final = 4
@@ -25,19 +25,12 @@ def watch_replay(path: Path, out: Path | None, start: int = 0, length: int | Non
     count = len(replay) - start if length is None else length
     replay.check_window(start, count)
     frames = _frames(ReplayReader(replay), start, count)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_video(out, track(frames, "drawing", total=count), scale=_ZOOM)
-        print(f"wrote {out}")
+    if out is None:
+        show_frames(f"{path.name}: {replay.player}", (enlarge(frame, _ZOOM) for frame in frames))
         return
-    first = next(frames)
-    screen = Screen(f"{path.name}: {replay.player}", (first.shape[1] * _ZOOM, first.shape[0] * _ZOOM), fps=10)
-    try:
-        screen.show(enlarge(first, _ZOOM))
-        for frame in frames:
-            screen.show(enlarge(frame, _ZOOM))
-    finally:
-        screen.close()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_video(out, track(frames, "drawing", total=count), scale=_ZOOM)
+    print(f"wrote {out}")
 
 
 def _frames(reader: ReplayReader, start: int, count: int) -> Iterator[NDArray[np.uint8]]:
