@@ -27,6 +27,7 @@ from torch import Tensor
 from agents.encoder import SIDE
 from agents.inference import Actor
 from agents.reward import STEPS, RewardArtefact
+from skygarden.aims import aim_of
 
 SOONEST: Final = 70  # steps, about what successful episodes take: before it, no end is assumed
 
@@ -59,7 +60,8 @@ class RunningScore:
     """
 
     def __init__(self, reward: RewardArtefact, trunk: str, actor: Actor) -> None:
-        self.wanted: str | None = reward.about.get("wanted")  # the pad, where a rule was the designer
+        wanted: str | None = reward.about.get("wanted")
+        self.wanted = aim_of(wanted).title if wanted else None  # where it is known what the answers were about
         self._reward, self._trunk, self._actor = reward, trunk, actor
         actor.reset(_ONE)
         self._black = black_features(actor, STEPS)

@@ -94,5 +94,5 @@ def _picture(env: SkygardenEnv, score: RunningScore | None, scores: list[float],
     view = cast("Any", env.render())
     if score is None:
         return view
-    title = f"score, wanted: {score.wanted} pad" if score.wanted else "score"
+    title = f"score, wanted: {score.wanted}" if score.wanted else "score"
     return np.concatenate((view, score_strip(SIDE, scores, title, ending)))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.checkpoint import load_policy, trunk_hash
-from envs.errors import OptionError
+from envs.errors import DataError, OptionError
 from rollout.learner import seeds_of
 from skygarden import pipeline
 from skygarden.aims import aim_of
@@ -282,6 +282,96 @@ def test_another_pad_is_another_reward_and_the_same_episodes(
         ("evaluate", tmp_path / "run" / "evaluation" / title) for title in TITLES[2:]
     ]
     assert [name for name, *_ in calls] == ["train_reward", "tune", "online", "evaluate", "evaluate", "write_report"]
+
+
+# A person's answers
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> Alignment:
+    """An alignment to answers that are not there yet."""
+    walker_like = tmp_path / "policy.safetensors"
+    walker_like.write_text("a policy", encoding="utf-8")
+    return Alignment(
+        to=None,
+        answers=tmp_path / "mine.sqlite",
+        preset=SMOKE,
+        base=str(walker_like),
+        rounds=2,
+        seed=3,
+        out=tmp_path / "run",
+    )
+
+
+def test_a_run_pauses_where_it_needs_answers_and_says_how_to_give_them(
+    calls: list[tuple[Any, ...]], answered: Alignment
+) -> None:
+    episodes = answered.out / "collected" / "episodes.safetensors"
+    with pytest.raises(DataError, match=rf"skygarden label {episodes} --answers {answered.answers}$"):
+        align(answered)
+    assert [name for name, *_ in calls] == ["finetune", "collect_to"]
+
+
+def test_answers_in_another_file_are_to_be_taken_out_of_the_pages(
+    calls: list[tuple[Any, ...]], answered: Alignment
+) -> None:
+    table = answered.out.parent / "mine.parquet"
+    with pytest.raises(DataError, match=rf"skygarden answers {answered.answers} .*--export-to {table}$"):
+        align(replace(answered, answers=table))
+
+
+def test_each_round_asks_about_what_the_aligned_agent_does_and_learns_from_all_answers(
+    calls: list[tuple[Any, ...]], answered: Alignment
+) -> None:
+    first, second = answered.out.parent / "mine.sqlite", answered.out.parent / "mine-2.sqlite"
+    first.write_text("answers", encoding="utf-8")
+    out = answered.out
+    with pytest.raises(DataError, match=rf"--answers {second} --reward {out}/reward/reward.safetensors$"):
+        align(answered)
+    assert [name for name, *_ in calls] == [
+        *("finetune", "collect_to", "train_reward", "tune", "online", "collect_to"),
+    ]
+    assert calls[5][1].policy == str(out / "online")
+    second.write_text("more answers", encoding="utf-8")
+    calls.clear()
+    align(answered)
+    rewarded, tuned, online, *_, report = calls
+    episodes = [out / name / "episodes.safetensors" for name in ("collected", "collected-2")]
+    assert rewarded[2] == [Source(episodes[0], first), Source(episodes[1], second)]
+    assert rewarded[3:5] == (None, out / "reward-2")
+    assert tuned[2:5] == (str(out / "online"), episodes[1], out / "reward-2" / "reward.safetensors")
+    assert online[2:4] == (str(out / "tuned-2"), str(out / "sft"))
+    assert online[1].seed != 3  # other starts than in the first round
+    assert [given[0].policy for name, *given in calls if name == "evaluate"][-1] == str(out / "online-2")
+    assert report[2] == "what was preferred"
+
+
+def test_new_answers_are_another_reward(calls: list[tuple[Any, ...]], answered: Alignment) -> None:
+    mine = answered.out.parent / "mine.sqlite"
+    once = replace(answered, rounds=1)
+    for text in ("answers", "answers", "other answers"):
+        mine.write_text(text, encoding="utf-8")
+        align(once)
+    assert [name for name, *_ in calls].count("train_reward") == 2
+
+
+def test_episodes_that_were_played_before_are_taken_as_they_are(
+    calls: list[tuple[Any, ...]], answered: Alignment, tmp_path: Path
+) -> None:
+    mine, played = tmp_path / "mine.sqlite", tmp_path / "played.safetensors"
+    mine.write_text("answers", encoding="utf-8")
+    played.write_text("episodes", encoding="utf-8")
+    align(replace(answered, rounds=1, finetuned=answered.base, episodes=played))
+    assert (answered.out / "collected" / "episodes.safetensors").read_text(encoding="utf-8") == "episodes"
+    assert next(name for name, *_ in calls) == "train_reward"
+    with pytest.raises(OptionError, match="--finetuned POLICY"):
+        replace(answered, episodes=played)
+
+
+def test_a_rules_behaviour_is_counted_for_every_agent(calls: list[tuple[Any, ...]], answered: Alignment) -> None:
+    align(replace(answered, answers=None, rounds=1, to="skygarden.rules:never_attack"))
+    assert calls[-1][2] == "never attack"
+    assert all(name == "evaluate" for name, *_ in calls[-5:-1])
 
 
 def files(out: Path) -> dict[str, int]:
