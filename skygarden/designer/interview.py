@@ -104,6 +104,7 @@ class Progress:
 class Session:
     """All that the page shows."""
 
+    store: str  # what tells the file of answers from others
     intent: str
     labeller: str
     mode: Literal["pairs", "groups"]
@@ -161,7 +162,9 @@ class Interview:
         """What a labeller's page shows."""
         question, following, *_ = [*map(self._shown, self._ahead(labeller)), None, None]
         mode = "pairs" if self.config.questions.items == 2 else "groups"
-        return Session(self.config.intent, labeller, mode, question, following, self.progress(labeller))
+        return Session(
+            self._store.identity, self.config.intent, labeller, mode, question, following, self.progress(labeller)
+        )
 
     def _ahead(self, labeller: str) -> list[Question]:
         """The question to answer and the one after it, fewer where nothing is left; their videos are being made."""

@@ -5,6 +5,7 @@ comparisons that follow from it are one group. Answers are kept, comparisons are
 """
 
 import json
+import secrets
 import sqlite3
 import threading
 import time
@@ -87,6 +88,8 @@ class Work:
 
 class AnswerStore:
     """The answers about one file of episodes; several threads may use it at once.
+
+    `identity` (str) is this file's own: question 5 of another file is another question.
 
     Args: path: made where it is not. episodes: hash of the file that the episodes are in.
     Raises: DataError: it cannot be read, or is about other episodes.
@@ -247,11 +250,13 @@ class AnswerStore:
             if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in _TABLES.split(";"):
                     db.execute(statement)
-                db.execute("INSERT INTO about VALUES ('episodes', ?)", (self.episodes,))
+                values = [("episodes", self.episodes), ("identity", secrets.token_hex(8))]
+                db.executemany("INSERT INTO about VALUES (?, ?)", values)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
                 raise DataError(f"{self.path} holds answers of version {version}, and {_VERSION} is needed")
-            (about,) = db.execute("SELECT value FROM about WHERE name = 'episodes'").fetchone()
+            named = dict(db.execute("SELECT name, value FROM about").fetchall())
+        about, self.identity = named["episodes"], named["identity"]
         if about != self.episodes:
             raise DataError(
                 f"{self.path} is about episodes {about[:12]}, not about {self.episodes[:12]}; give another file for "
