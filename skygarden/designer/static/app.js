@@ -8,15 +8,17 @@
 
 import { Api, persist } from "./api.js";
 import { Stopwatch } from "./clock.js";
+import { listen } from "./controls.js";
 import { Deck } from "./deck.js";
 import { makeDraggable, still } from "./drag.js";
-import { commandOf, legendLine, legendList } from "./keys.js";
+import { legendLine, legendList } from "./keys.js";
 import { buildLanes, fillLanes } from "./lanes.js";
 import { makeNaming, rememberedName, rememberName } from "./naming.js";
 import { Banner, say, showSaved } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { Player } from "./player.js";
 import { showProgress, showTime, summary } from "./progress.js";
+import { Ranking } from "./ranking.js";
 import { Videos } from "./videos.js";
 
 const GAP = 10; // pixels between cards
@@ -33,9 +35,7 @@ let session;
 let deck = null;
 /** @type {Deck | null} */
 let nextDeck = null;
-/** @type {(number | null)[]} */
-let points = [];
-let focus = 0;
+let ranking = new Ranking({ id: 0, trajectories: [], points: 0, given: null });
 /** @type {import("./api.js").Trajectory[]} */
 let previous = []; // an undo shows them again
 /** @type {import("./outbox.js").Answer | null} */
@@ -160,7 +160,7 @@ function settle(reply) {
   api.store = reply.store ?? "";
   busy = false;
   version += 1;
-  at("intent").textContent = reply.intent;
+  at("intent").textContent = reply.intent || "Which is better?";
   at("labeller").textContent = reply.labeller;
   document.body.dataset.mode = reply.mode;
   if (!reply.question || deck?.question.id !== reply.question.id) show(reply.question);
@@ -180,11 +180,12 @@ function show(question) {
   const hadFocus = old?.element.contains(document.activeElement) || document.activeElement === document.body;
   old?.dispose();
   at("empty").hidden = Boolean(deck);
+  document.body.dataset.empty = String(!deck);
   stage.hidden = !deck;
   stage.dataset.question = deck ? String(deck.question.id) : "";
   stage.dataset.ready = "false";
   if (!deck) return showNothing();
-  [points, focus] = [startingPoints(deck.question), 0];
+  ranking = new Ranking(deck.question);
   deck.element.classList.remove("waiting");
   lay(deck.question);
   showPoints();
@@ -193,16 +194,13 @@ function show(question) {
   else deck.whenReady.then(play.bind(null, deck));
 }
 
-/** @param {import("./api.js").Question} question */
-const startingPoints = (question) => question.given?.slice() ?? question.trajectories.map(() => null);
-
 /** @param {Deck} ready */
 function play(ready) {
   if (ready !== deck) return;
   player.take(deck.videos.filter((_, index) => deck.cards[index].classList.contains("loaded")));
   stopwatch.reset();
   stage.dataset.ready = "true";
-  if (deck.mode === "groups") fillLanes(lanes, deck, points);
+  if (deck.mode === "groups") fillLanes(lanes, deck, ranking.points);
   if (deck.fault) say(`${deck.fault}. Skip the question.`);
   showControls();
 }
@@ -246,12 +244,12 @@ function showNothing() {
 
 /** Show points, and which card is in focus. */
 function showPoints() {
-  const given = points.filter((value) => value !== null).length;
+  const { points, missing } = ranking;
   const before = deck.question.given;
   if (deck.mode === "groups") {
-    deck.mark(points, focus);
+    deck.mark(points, ranking.focus);
     fillLanes(lanes, deck, points);
-    at("ranking-note").textContent = `${given} of ${points.length} have points`;
+    at("ranking-note").textContent = `${points.length - missing} of ${points.length} have points`;
   } else {
     at("ranking-note").textContent = before ? `Before: ${SAID[before.join()]}` : "";
   }
@@ -259,36 +257,40 @@ function showPoints() {
 }
 
 /** @param {number} value @param {number} [index] */
-function give(value, index = focus) {
+function give(value, index = ranking.focus) {
   if (!canAnswer()) return say(whyNot());
-  points[index] = value;
-  const after = points.map((_, step) => (index + 1 + step) % points.length);
-  choose(after.find((other) => points[other] === null) ?? index);
-  const missing = points.filter((other) => other === null).length;
-  const rest = missing ? `${missing} without points` : "All have points: Enter sends";
+  ranking.give(value, index);
+  showChoice();
+  const rest = ranking.missing ? `${ranking.missing} without points` : "All have points: Enter sends";
   say(`${deck.nameOf(index)}: ${value} of ${deck.question.points} points. ${rest}.`);
 }
 
 function take() {
   if (!canAnswer()) return say(whyNot());
-  points[focus] = null;
+  ranking.take();
   showPoints();
-  say(`${deck.nameOf(focus)}: no points.`);
+  say(`${deck.nameOf(ranking.focus)}: no points.`);
 }
 
 /** Put a card in focus. @param {number} index */
 function choose(index) {
   if (!deck) return;
-  focus = Math.min(points.length - 1, Math.max(0, index));
+  ranking.choose(index);
+  showChoice();
+}
+
+/** Who uses the buttons by keyboard stays there; everybody else goes with the card. */
+function showChoice() {
   showPoints();
   const active = document.activeElement;
   const free = active === document.body || stage.contains(active) || !active?.isConnected;
-  if (free) deck.cards[focus].focus({ preventScroll: true });
+  if (free) deck.cards[ranking.focus].focus({ preventScroll: true });
 }
 
 function send() {
-  const missing = points.filter((value) => value === null).length;
-  if (!deck || !missing) return answer(points.map(Number));
+  if (!canAnswer()) return say(whyNot());
+  const { missing } = ranking;
+  if (!missing) return answer(ranking.points.map(Number));
   say(`${missing === 1 ? "One trajectory has" : `${missing} trajectories have`} no points yet.`);
 }
 
@@ -303,7 +305,7 @@ function whyNot() {
 
 /** Buttons stay in the focus of who uses them by keyboard, so they are marked as off and not taken away. */
 function showControls() {
-  const complete = deck?.mode !== "groups" || points.every((value) => value !== null);
+  const complete = deck?.mode !== "groups" || ranking.missing === 0;
   const able = { skip: canSkip(), undo: canUndo(), send: canAnswer() && complete };
   const before = deck?.mode === "pairs" ? String(deck.question.given?.join() ?? "") : "";
   for (const button of at("answers").querySelectorAll("[data-do]")) {
@@ -353,10 +355,10 @@ const commands = {
   send,
   undo,
   take,
-  previous: () => choose(focus - 1),
-  following: () => choose(focus + 1),
-  above: () => choose(focus - (deck?.columns ?? 0)),
-  below: () => choose(focus + (deck?.columns ?? 0)),
+  previous: () => choose(ranking.focus - 1),
+  following: () => choose(ranking.focus + 1),
+  above: () => choose(ranking.focus - (deck?.columns ?? 0)),
+  below: () => choose(ranking.focus + (deck?.columns ?? 0)),
   toggle: () => player.toggle(),
   back: () => player.step(-1),
   forth: () => player.step(1),
@@ -367,32 +369,20 @@ const commands = {
   help: () => at("keys").showModal(),
 };
 
-addEventListener("keydown", (event) => {
-  if (!session || at("keys").open) return;
-  const command = commandOf(event, session.mode, deck?.question.points ?? 0);
-  if (command === null) return;
-  event.preventDefault();
-  if (typeof command === "number") give(command);
-  else commands[command]();
-});
-
-addEventListener("click", (event) => {
-  const target = /** @type {Element} */ (event.target);
-  const [button, card, lane] = [target.closest("[data-do]"), target.closest(".card, .chip"), target.closest(".lane")];
-  if (!session) return;
-  // Or the space bar would press it again instead of pausing.
-  if (event.detail && (button || card || lane)) /** @type {any} */ (document.activeElement)?.blur();
-  if (button) commands[button.dataset.do]();
-  else if (session.mode !== "groups" || !deck) return;
-  else if (card) choose(Number(card.dataset.index));
-  else if (lane) give(Number(lane.dataset.points));
+listen({
+  mode: () => session?.mode ?? null,
+  scale: () => deck?.question.points ?? 0,
+  command: (name) => commands[name](),
+  give,
+  choose,
 });
 
 makeDraggable({
   handles: ".card, .chip",
   zones: ".lane",
   allowed: (handle) => canAnswer() && (deck?.element.contains(handle) || lanes.contains(handle)),
-  picture: (handle) => still(deck.videos[Number(handle.dataset.index)], 110),
+  picture: (handle) => still(deck.videos[Number(handle.dataset.index)], 96),
+  onLift: naming.close, // it lies where things are dropped
   onDrop: (handle, zone) => {
     const index = Number(handle.dataset.index);
     if (session.mode === "groups") give(Number(zone.dataset.points), index);
@@ -407,7 +397,6 @@ document.addEventListener("visibilitychange", () => {
   stopwatch.show(!document.hidden);
   player.show(!document.hidden);
 });
-at("help").addEventListener("click", commands.help);
 for (const link of document.querySelectorAll("[data-link=preferences]")) link.href = api.preferencesLink;
 new ResizeObserver(fitDecks).observe(stage);
 setInterval(() => deck?.tick(), 100);

@@ -53,3 +53,10 @@ export function clock(seconds) {
   const two = (value) => String(value).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
+
+/** The same in words. @param {number} seconds */
+export function duration(seconds) {
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 1) return "less than a minute";
+  return minutes === 1 ? "a minute" : `${minutes} minutes`;
+}

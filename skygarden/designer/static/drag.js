@@ -6,9 +6,10 @@
  * @param {string} options.zones selector of where it can be dropped
  * @param {(handle: HTMLElement) => boolean} options.allowed
  * @param {(handle: HTMLElement) => HTMLElement} options.picture what follows the pointer
+ * @param {() => void} options.onLift
  * @param {(handle: HTMLElement, zone: HTMLElement) => void} options.onDrop
  */
-export function makeDraggable({ handles, zones, allowed, picture, onDrop }) {
+export function makeDraggable({ handles, zones, allowed, picture, onLift, onDrop }) {
   const FAR = 6; // pixels; less is a click
   /** @type {null | {handle: HTMLElement, id: number, x: number, y: number, ghost: HTMLElement | null, zone: HTMLElement | null}} */
   let drag = null;
@@ -27,7 +28,7 @@ export function makeDraggable({ handles, zones, allowed, picture, onDrop }) {
       if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) < FAR) return;
       lift();
     }
-    drag.ghost.style.transform = `translate(${event.clientX}px, ${event.clientY}px) translate(-50%, -50%)`;
+    drag.ghost.style.transform = `translate(${event.clientX + 10}px, ${event.clientY + 10}px)`; // beside where it would fall
     aim(document.elementFromPoint(event.clientX, event.clientY)?.closest(zones) ?? null);
   });
 
@@ -56,6 +57,7 @@ export function makeDraggable({ handles, zones, allowed, picture, onDrop }) {
   addEventListener("dragstart", (event) => event.preventDefault());
 
   function lift() {
+    onLift();
     drag.ghost = picture(drag.handle);
     drag.ghost.classList.add("ghost");
     drag.ghost.setAttribute("aria-hidden", "true");

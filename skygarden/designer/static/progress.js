@@ -1,6 +1,6 @@
 /** How far the designer is, in numbers, a chart and plain sentences. */
 
-import { clock } from "./clock.js";
+import { clock, duration } from "./clock.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const percent = (share) => `${Math.round(100 * share)}%`;
@@ -10,7 +10,8 @@ const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @param {import("./api.js").Progress} progress */
 export function showProgress(progress) {
   const { answered, skipped, comparisons, goal, everyone } = progress;
-  at("answered").textContent = skipped ? `${answered} (${skipped} skipped)` : `${answered}`;
+  at("answered").textContent = `${answered}`;
+  at("skipped").textContent = `${skipped}`;
   at("comparisons").textContent = goal ? `${comparisons} of ${goal}` : `${comparisons}`;
   const bar = /** @type {HTMLProgressElement} */ (at("goal"));
   bar.hidden = !goal;
@@ -27,6 +28,7 @@ export function showProgress(progress) {
     everyone.labellers > 1
       ? `All ${everyone.labellers} labellers together: ${counted(everyone.answered, "answer")}, ${counted(everyone.comparisons, "comparison")}.`
       : "";
+  for (const link of document.querySelectorAll("[data-link=preferences]")) link.hidden = everyone.comparisons === 0;
   drawChart(progress.accuracy);
 }
 
@@ -37,7 +39,7 @@ export function showTime(seconds) {
 
 /** What is done, for somebody who has nothing left to do. @param {import("./api.js").Progress} progress */
 export function summary({ answered, comparisons, seconds }) {
-  return `You gave ${counted(answered, "answer")}, which are ${counted(comparisons, "comparison")}, in ${clock(seconds)} minutes.`;
+  return `You gave ${counted(answered, "answer")}, which are ${counted(comparisons, "comparison")}, in ${duration(seconds)}.`;
 }
 
 /** @param {import("./api.js").Accuracy[]} trend */
