@@ -332,6 +332,34 @@ def test_a_reload_sends_the_answer_that_is_kept(seat: SeatMaker, open_page: Open
     assert served.given() == [(1, 2), (2, 1)]
 
 
+def test_an_answer_to_other_episodes_is_not_sent_here(seat: SeatMaker, open_page: Opener) -> None:
+    served, page = seat(), open_page()
+    question = enter(page, served)
+    page.route(ANSWERS, lambda route: route.abort())
+    press(page, "ArrowLeft")
+    expect(page.get_by_role("alert")).to_contain_text("kept here")
+    # As if another file of answers had been served at this port, whose question has the same number.
+    page.evaluate(
+        """() => {
+          for (const [key, value] of Object.entries(localStorage)) {
+            if (!key.startsWith("skygarden answer")) continue;
+            const answer = { ...JSON.parse(value), store: "another" };
+            localStorage.removeItem(key);
+            localStorage.setItem(`skygarden answer ${JSON.stringify(["another", "designer", answer.question])}`,
+              JSON.stringify(answer));
+          }
+        }"""
+    )
+    page.reload()
+    assert ready(page) == question
+    assert served.answered() == []
+    page.unroute(ANSWERS)
+    press(page, "ArrowRight")
+    after(page, question)
+    assert served.given() == [(1, 2)]
+    assert kept(page) == 1  # it waits for its own
+
+
 def kept(page: Page) -> int:
     """Answers that the browser keeps."""
     return page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('skygarden answer')).length")
