@@ -69,7 +69,7 @@ async function start() {
   for (const answer of waiting) await deliver(answer).catch(refused);
   settle(waiting.length ? await asking(() => api.session(first.labeller)) : first);
   if (waiting.length) showSaved("saved");
-  if (known === null) naming.ask();
+  if (known !== first.labeller) naming.ask();
 }
 
 /** Send an answer until the service has taken or refused it. @param {import("./outbox.js").Answer} answer */

@@ -33,15 +33,20 @@ const REPEATABLE = new Set(["back", "forth", "faster", "slower", "previous", "fo
  * @returns {string | number | null}
  */
 export function commandOf(event, mode, points) {
-  if (event.altKey) return null;
+  if (event.altKey || isTyping(event.target)) return null;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.ctrlKey || event.metaKey) return key === "z" && !event.shiftKey && !event.repeat ? "undo" : null;
-  if (isTyping(event.target) || isPressing(event.target, key)) return null;
-  const digit = /^[1-9]$/.test(key) ? Number(key) : 0;
-  const command =
-    mode === "groups" && digit ? (digit <= points ? digit : null) : ({ ...PLAYBACK, ...(mode === "pairs" ? PAIRS : GROUPS) }[key] ?? null);
+  if (isPressing(event.target, key)) return null;
+  const commands = { ...PLAYBACK, ...(mode === "pairs" ? PAIRS : GROUPS) };
+  const command = commands[key] ?? (mode === "groups" ? digitOf(event, points) : null);
   // A key held down is one answer.
-  return event.repeat && !REPEATABLE.has(String(command)) ? null : command;
+  return event.repeat && !REPEATABLE.has(command) ? null : command;
+}
+
+/** Some keyboards have digits only with shift: then the place of the key counts. */
+function digitOf(event, points) {
+  const digit = Number(/^[1-9]$/.exec(event.key)?.[0] ?? /^Digit([1-9])$/.exec(event.code)?.[1] ?? 0);
+  return digit >= 1 && digit <= points ? digit : null;
 }
 
 const isTyping = (target) => target instanceof Element && target.matches("input, textarea, select");

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from envs.backend import Start
 from envs.episode import Ending, Episode
@@ -24,6 +24,7 @@ from skygarden.designer.service import make_app
 from skygarden.designer.store import AnswerStore, Question
 
 DIGEST = "e" * 64  # of the file of episodes
+PATIENCE = 60_000  # ms, on a machine that is busy with something else
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -134,6 +135,7 @@ def browser() -> Iterator[Browser]:
             if os.environ.get("CI"):
                 pytest.fail(missing)
             pytest.skip(missing)
+        expect.set_options(timeout=PATIENCE)
         chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS.split())
         yield chromium
         chromium.close()
@@ -149,7 +151,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             if beside is None:
                 context = browser.new_context(**settings)  # pyright: ignore[reportArgumentType]
                 opened.callback(context.close)
-                context.set_default_timeout(60_000)
+                context.set_default_timeout(PATIENCE)
             else:
                 context = beside.context
             page = context.new_page()
