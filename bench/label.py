@@ -45,7 +45,7 @@ const stage = () => document.getElementById('stage');
 addEventListener('keydown', (e) => { pressed = performance.now(); asked = stage().dataset.question; }, true);
 new MutationObserver(() => {
   if (pressed !== null && stage().dataset.question !== asked && stage().dataset.ready === 'true') {
-    window.waits.push(performance.now() - pressed); pressed = null;
+    window.waits.push(performance.now() - pressed); pressed = null; stage().dataset.waits = window.waits.length;
   }
 }).observe(stage(), {attributes: true});
 """
@@ -77,8 +77,7 @@ def label(page: Page, address: str, worth: Sequence[float], answers: int, think:
         time.sleep(think)
         for key in keys([worth[k] for k in shown], len(shown) == 2):
             page.keyboard.press(key)
-        page.wait_for_function(f"window.waits.length > {done}", timeout=60_000)
-        page.wait_for_selector(ready, timeout=60_000)
+        page.wait_for_selector(f"#work[data-busy=false] #stage[data-waits='{done + 1}']", timeout=60_000)
     return first, [wait / 1000 for wait in page.evaluate("window.waits")]
 
 

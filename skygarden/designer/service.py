@@ -75,7 +75,7 @@ def _pages(authorised: Callable[[Request], None]) -> APIRouter:
         path = STATIC / name
         if path.suffix not in (".js", ".css", ".svg") or path.parent != STATIC or not path.is_file():
             raise HTTPException(404, f"there is no {name!r} here")
-        return FileResponse(path)
+        return FileResponse(path, headers={"cache-control": "no-cache"})  # modules of one version, never of two
 
     return router
 
