@@ -79,10 +79,11 @@ def align(settings: Alignment) -> Path:
     tuned = reward = online = sft
     compared: list[_Made] = []
     for number in range(settings.rounds if settings.answers else 1):
-        played = stages.collect(agent, number)
-        compared.append(played)
+        compared.append(stages.collect(agent, number))
         reward = stages.reward(compared)
-        tuned = stages.tune(agent, played, reward, number)
+        # From the fine-tuned agent each time: one that has learnt to exploit a reward no longer tries what is right.
+        played = compared[0]
+        tuned = stages.tune(sft, played, reward, number)
         if not settings.answers:  # the rule can score new episodes without anybody's help
             for again in range(1, settings.rounds):
                 played = stages.collect(tuned, again)

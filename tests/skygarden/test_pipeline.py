@@ -339,7 +339,7 @@ def test_each_round_asks_about_what_the_aligned_agent_does_and_learns_from_all_a
     episodes = [out / name / "episodes.safetensors" for name in ("collected", "collected-2")]
     assert rewarded[2] == [Source(episodes[0], first), Source(episodes[1], second)]
     assert rewarded[3:5] == (None, out / "reward-2")
-    assert tuned[2:5] == (str(out / "online"), episodes[1], out / "reward-2" / "reward.safetensors")
+    assert tuned[2:5] == (str(out / "sft"), episodes[0], out / "reward-2" / "reward.safetensors")
     assert online[2:4] == (str(out / "tuned-2"), str(out / "sft"))
     assert online[1].seed != 3  # other starts than in the first round
     assert [given[0].policy for name, *given in calls if name == "evaluate"][-1] == str(out / "online-2")
