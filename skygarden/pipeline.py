@@ -35,6 +35,7 @@ COLLECTED: Final = 1_000_000  # seeds from here on are of episodes to compare; b
 EPISODES: Final = "episodes.safetensors"
 REWARD: Final = "reward.safetensors"
 _RECORD: Final = "stage.json"
+_MOST_ROUNDS: Final = 9  # learning online begins ten times beyond the first seed of collecting
 _LATER: Final = 1000  # between the seeds of one round of learning online and the next
 
 
@@ -57,6 +58,12 @@ class Alignment:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.seed < 0:
             raise OptionError(f"an alignment takes 1 or more rounds and a seed of 0 or more, got {self.rounds}")
+        if self.rounds > _MOST_ROUNDS or (self.seed + 1) * self.preset.collected > COLLECTED:
+            most = COLLECTED // self.preset.collected - 1
+            raise OptionError(
+                f"an alignment takes up to {_MOST_ROUNDS} rounds and seeds up to {most}, so that no stage starts where "
+                f"another did, got {self.rounds} and {self.seed}"
+            )
         if self.to is None and self.answers is None:
             raise OptionError("say what to align to: --to PAD, --teacher MODULE:FUNCTION or --preferences FILE")
         if self.episodes is not None and self.finetuned is None:

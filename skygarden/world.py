@@ -15,6 +15,7 @@ from envs.errors import OptionError
 from envs.standin.characters import NAMES
 from envs.standin.players import EXPERT, Habits, Player, draw_habits, eyes
 from envs.standin.simulation import Simulation
+from skygarden.files import write_text
 from skygarden.pictures import Route, contact_sheet, route_map
 from skygarden.sheet import views
 from skygarden.video import write_video
@@ -42,7 +43,7 @@ def world(out: Path, players: int, seed: int) -> Path:
     contact_sheet(out / "contact-sheet.png", views(), columns=6)
     reached = {pad: sum(r == pad for r, _ in humans) for pad in (*JUMPPADS, None)}
     page = out / "index.html"
-    page.write_text(_page(players, reached, {h.kind for h in habits}), encoding="utf-8")
+    write_text(page, _page(players, reached, {h.kind for h in habits}))
     console.print(f"\n{players} players: " + ", ".join(f"{pad or 'no pad'} {n}" for pad, n in reached.items()))
     console.print(f"Open [bold]{page}[/bold] in a browser.")
     return page

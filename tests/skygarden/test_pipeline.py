@@ -16,7 +16,7 @@ from rollout.learner import seeds_of
 from skygarden import pipeline
 from skygarden.aims import aim_of
 from skygarden.pipeline import Alignment, _given, _Made, _Run, align
-from skygarden.presets import SMOKE
+from skygarden.presets import LAPTOP, SMOKE
 from skygarden.report import Stage
 from skygarden.rewarding import Source
 
@@ -197,6 +197,13 @@ def test_a_folder_that_somebody_else_made_is_set_aside(kitchen: Kitchen) -> None
 def test_an_alignment_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="1 or more rounds and a seed of 0 or more"):
         Alignment(to="left", preset=SMOKE, **wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 10}, {"seed": 416}])
+def test_an_alignment_in_which_two_stages_would_play_from_the_same_starts_is_refused(wrong: dict[str, int]) -> None:
+    Alignment(to="left", preset=LAPTOP, rounds=9, seed=415)  # 416 times 2,400 starts lie below a million
+    with pytest.raises(OptionError, match="up to 9 rounds and seeds up to 415"):
+        Alignment(to="left", preset=LAPTOP, **wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_alignment_of_a_policy_that_is_not_there_leaves_nothing(
