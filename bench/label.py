@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("episodes", type=Path)
     parser.add_argument("--to", default="left", choices=["left", "middle", "right"])
     parser.add_argument("--ask", default="pairs", choices=["pairs", "groups"])
+    parser.add_argument("--choose", default="random", choices=["random", "disagreement"])
     parser.add_argument("--answers", type=int, default=100)
     parser.add_argument("--think", type=float, default=2.0, help="seconds")
     parser.add_argument("--keep", type=Path, help="folder to keep the answers in")
@@ -97,7 +98,8 @@ def main() -> None:
         folder: Path = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "skygarden", "label", str(args.episodes), "--no-browser", "--port", "0"]
-        options = ["--answers", str(folder / "answers.sqlite"), "--ask", args.ask, "--labeller", "rule"]
+        options = ["--answers", str(folder / "answers.sqlite"), "--ask", args.ask, "--choose", args.choose]
+        options += ["--labeller", "rule"]
         server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
         try:
             found = None
@@ -112,7 +114,8 @@ def main() -> None:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait()
-        print(f"{len(played)} trajectories, {args.answers} answers ({args.ask}), {args.think} s of thought each")
+        kind = f"{args.ask}, {args.choose}"
+        print(f"{len(played)} trajectories, {args.answers} answers ({kind}), {args.think} s of thought each")
         print(f"first question after {first:.2f} s: {first / FIRST:.2f} of {FIRST} s")
         for name, wait in (("median", statistics.median(waits)), ("longest", max(waits))):
             print(f"next question after {wait * 1000:.0f} ms ({name}): {wait / NEXT:.2f} of {NEXT} s")
