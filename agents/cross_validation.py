@@ -6,7 +6,7 @@ comparison. Together the models are an ensemble, and where they disagree an answ
 al., 2021; query by committee, Seung et al., 1992).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,12 +34,18 @@ def fold_of(trajectories: Tensor) -> Tensor:
 
 
 def validate_fold(
-    embeddings: Tensor, comparisons: Comparisons, folds: Tensor, tested: Tensor, fold: int, config: RewardConfig
+    embeddings: Tensor,
+    comparisons: Comparisons,
+    folds: Tensor,
+    tested: Tensor,
+    fold: int,
+    config: RewardConfig,
+    after_update: Callable[[], None] = lambda: None,
 ) -> Fold:
     """Train a reward model without a fold, and test it there.
 
     Args: embeddings: (M, 100, width), of the trajectories that comparisons count. folds: (M,) the fold of each.
-      tested: (N,) bool, the comparisons that may count as a test.
+      tested: (N,) bool, the comparisons that may count as a test. after_update: called after each; to stop, raise.
     Raises: DataError: there is nothing to learn from without it.
     """
     first, second = folds[comparisons.first], folds[comparisons.second]
@@ -49,7 +55,7 @@ def validate_fold(
     there, learnt = _compacted(learnt)
     model = RewardModel(embeddings.shape[2], torch.Generator().manual_seed(config.seed + fold))
     for _ in train_reward_model(model, embeddings[there], learnt, config):
-        pass
+        after_update()
     held_out = _those(comparisons, (first == fold) & (second == fold) & tested & (comparisons.preference != 0.5))
     if held_out is None:
         return Fold(model, 0.0, 0)

@@ -78,6 +78,8 @@ def read_preferences(path: Path, episodes: str) -> Preferences:
     found = {field.name: field.type for field in table.schema}
     if found != _SCHEMA:
         raise DataError(f"{path} has columns {sorted(found)}, and {sorted(_SCHEMA)} are needed")
+    if any(table[name].null_count for name in _SCHEMA):
+        raise DataError(f"{path} has empty fields; every comparison needs {sorted(_SCHEMA)}")
     metadata = table.schema.metadata or {}
     about = metadata.get(_EPISODES, b"").decode()
     if about != episodes:

@@ -4,6 +4,7 @@ import getpass
 import secrets
 import socket
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.reward import load_reward
-from envs.errors import OptionError
+from envs.errors import DataError, OptionError
 from rollout.preferences import read_preferences, write_preferences
 from rollout.store import read_episodes
 from skygarden.designer.interview import Interview, InterviewConfig
@@ -52,19 +53,26 @@ def label(
         opening.daemon = True
         if browser:
             opening.start()
-        uvicorn.Server(uvicorn.Config(make_app(interview, token), log_level="warning")).run(sockets=[listener])
+        server = uvicorn.Server(uvicorn.Config(make_app(interview, token), log_level="warning"))
+        with suppress(KeyboardInterrupt):  # by which it was stopped: uvicorn raises it again when it has
+            server.run(sockets=[listener])
 
 
 def manage_answers(answers: Path, episodes: Path, exported: Path | None, imported: Path | None) -> None:
     """Show what labellers have answered; write all comparisons to a preference file, or add those of one.
 
-    Raises: DataError: there is nothing to write, or a file is about other episodes.
+    Raises: DataError: there is nothing to write, or a file is about other episodes, or about more than there are.
     """
+    played, _ = read_episodes(episodes)
     digest = hash_of(episodes)
     store = AnswerStore(answers, digest)
     try:
         if imported is not None:
-            added = store.add(read_preferences(imported, digest))
+            given = read_preferences(imported, digest)
+            furthest = max(int(given.first.max()), int(given.second.max()))
+            if furthest >= len(played):
+                raise DataError(f"{imported} compares trajectory {furthest}, and {episodes} holds {len(played)}")
+            added = store.add(given)
             print(f"{added} comparisons of {imported} were new")
         if exported is not None:
             preferences = store.preferences()
@@ -83,12 +91,14 @@ def manage_answers(answers: Path, episodes: Path, exported: Path | None, importe
 def own_name() -> str:
     """The name of who uses this machine."""
     try:
-        return getpass.getuser()[:40]
+        return getpass.getuser().strip()[:40].strip() or "designer"
     except (OSError, KeyError):  # a container may have a user without a name
         return "designer"
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65_535:
+        raise OptionError(f"there is no port {port}; choose one up to 65535, or 0 for any")
     try:
         return socket.create_server((host, port))
     except OSError as error:

@@ -1,5 +1,6 @@
 """What a labeller is asked, answers and sees: the page's side of things without the page."""
 
+import re
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from skygarden.designer.store import AnswerStore, Comparison, Question, agreemen
 from skygarden.evaluate import wilson
 from skygarden.rewarding import features_of, scores_of
 
+NAME: Final = r"^\S(.*\S)?$"  # of a labeller
 AHEAD: Final = 2  # questions that are ready: the one asked, and the one whose videos are loaded meanwhile
 LEARNING: Final = RewardConfig(epochs=100, most_updates=300, batch_size=100, fill=True, learning_rate=1e-3, shift=10)
 
@@ -34,8 +36,11 @@ class InterviewConfig:
     questions: QuestionConfig = field(default_factory=QuestionConfig)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.labeller.strip()) <= 40 or (self.goal is not None and self.goal < 1):
-            raise OptionError(f"a labeller has a name of 1 to 40 characters and a goal of 1 or more, got {self}")
+        named = re.search(NAME, self.labeller) and len(self.labeller) <= 40
+        if not named or (self.goal is not None and self.goal < 1):
+            raise OptionError(
+                f"a labeller has a name of 1 to 40 characters, no space around it, and a goal of 1 or more, got {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +149,12 @@ class Interview:
             opened.callback(self.clips.close)
             self._learning = Learning(self._store, features, LEARNING)
             opened.callback(self._learning.close)
+            self._lock = threading.Lock()
+            self._learning.more()
+            for question in self._ahead(config.labeller)[:1]:  # a page that is opened has something to show
+                for trajectory in question.trajectories:
+                    self.clips.video(trajectory)
             self._opened = opened.pop_all()
-        self._lock = threading.Lock()
-        self._learning.more()
-        for trajectory in self._ahead(config.labeller)[0].trajectories:  # a page that is opened has something to show
-            self.clips.video(trajectory)
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from agents.cross_validation import FOLDS, Fold, fold_of, standardised, validate_fold
+from agents.cross_validation import FOLDS, fold_of, standardised, validate_fold
 from agents.parameters import compute_dtype
 from agents.reward import Comparisons, RewardConfig
 from envs.errors import DataError
@@ -16,6 +16,10 @@ from skygarden.rewarding import scores_of
 
 _LEAST: Final = 20  # comparisons, below which an accuracy says nothing
 _GROWTH: Final = 1.15  # by which there are more when models are trained anew
+
+
+class _ClosedError(Exception):
+    """Nobody waits for what is being learnt any more."""
 
 
 class Learning:
@@ -43,7 +47,7 @@ class Learning:
         self._wake.set()
 
     def close(self) -> None:
-        """Stop; a model that is being trained is finished first."""
+        """Stop; a model that is being trained is given up."""
         self._closing.set()
         self._wake.set()
         self._thread.join()
@@ -59,6 +63,8 @@ class Learning:
                 self.busy = True
                 try:
                     self._learn(comparisons)
+                except _ClosedError:
+                    return
                 except DataError:  # all answers so far leave out the same trajectories: more will come
                     self._seen = len(comparisons)
                 finally:
@@ -72,14 +78,17 @@ class Learning:
         dtype = compute_dtype("auto", torch.device("cpu"))
         embeddings, comparisons = self._features[there].to(dtype), Comparisons(first, second, preference)
         folds = fold_of(torch.as_tensor(there))
-        done: list[Fold] = []
-        for fold in range(FOLDS):
-            if self._closing.is_set():
-                return
-            done.append(validate_fold(embeddings, comparisons, folds, tested, fold, self._config))
+        done = [
+            validate_fold(embeddings, comparisons, folds, tested, fold, self._config, self._check_open)
+            for fold in range(FOLDS)
+        ]
         with torch.no_grad():
             self._scores = standardised([scores_of(fold.model, self._features) for fold in done])
         decided = sum(fold.decided for fold in done)
         if decided and len(said) > self._seen:
             self._store.add_accuracy(len(said), sum(fold.right for fold in done), decided)
         self._seen = len(said)
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise _ClosedError

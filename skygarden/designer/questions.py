@@ -5,8 +5,9 @@ is a test of the model that has not learnt from any of them. A few questions tha
 asked again, which tells how far the two agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, Literal
 
 import numpy as np
@@ -74,8 +75,9 @@ def next_question(
             candidates.append(drawn)
             if len(candidates) == wanted:
                 break
-    if not candidates:
-        return None
+    if not candidates:  # few are left, and not where trajectories were asked about least
+        left = _left(config.items, count, known)
+        return None if left is None else (tuple(rng.permutation(left).tolist()), "random")
     if not by_disagreement or scores is None:
         return candidates[0], "random"
     best = int(disagreement(scores, torch.tensor(candidates)).argmax())
@@ -93,3 +95,12 @@ def _drawn(items: int, times: NDArray[np.int64], rng: np.random.Generator) -> tu
         return None
     order = np.lexsort((rng.random(len(fold)), times[fold]))
     return tuple(rng.permutation(fold[order[:items]]).tolist())
+
+
+def _left(items: int, count: int, known: Collection[frozenset[int]]) -> tuple[int, ...] | None:
+    """Trajectories of one fold that were not asked about together, if there are such."""
+    for fold in range(FOLDS):
+        for together in combinations(range(fold, count, FOLDS), items):
+            if frozenset(together) not in known:
+                return together
+    return None

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -99,12 +99,17 @@ class AnswerStore:
         self.path, self.episodes = path, episodes
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            raise DataError(f"{path} cannot be read ({error}): damaged, or not made by `skygarden label`") from error
+        with ExitStack() as opened:  # a file that is refused is closed again
+            try:
+                self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+                opened.callback(self._db.close)
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._prepare()
+            except sqlite3.DatabaseError as error:
+                raise DataError(
+                    f"{path} cannot be read ({error}): damaged, or not made by `skygarden label`"
+                ) from error
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the file."""
@@ -256,7 +261,7 @@ class AnswerStore:
             elif version != _VERSION:
                 raise DataError(f"{self.path} holds answers of version {version}, and {_VERSION} is needed")
             named = dict(db.execute("SELECT name, value FROM about").fetchall())
-        about, self.identity = named["episodes"], named["identity"]
+        about, self.identity = named.get("episodes", "unknown"), named.get("identity", "")
         if about != self.episodes:
             raise DataError(
                 f"{self.path} is about episodes {about[:12]}, not about {self.episodes[:12]}; give another file for "

@@ -86,3 +86,17 @@ def test_a_file_that_is_none_or_about_others_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"first": [1], "second": [2]}), path)
     with pytest.raises(DataError, match=r"has columns \['first', 'second'\], and"):
         read_preferences(path, SHA)
+
+
+def test_a_comparison_that_nobody_made_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.parquet"
+    columns = {
+        "first": pa.array([1, 2], pa.int64()),
+        "second": pa.array([3, 4], pa.int64()),
+        "preference": pa.array([1, 0], pa.float32()),
+        "labeller": pa.array(["ada", None], pa.string()),
+        "group": pa.array([0, 1], pa.int64()),
+    }
+    pq.write_table(pa.table(columns).replace_schema_metadata({b"episodes": SHA.encode()}), path)
+    with pytest.raises(DataError, match="empty fields"):
+        read_preferences(path, SHA)

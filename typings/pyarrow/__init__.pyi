@@ -14,6 +14,7 @@ class Schema(Sequence[Field]):
     metadata: dict[bytes, bytes] | None
 
 class Column:
+    null_count: int
     def to_numpy(self) -> Any: ...
 
 class Table:

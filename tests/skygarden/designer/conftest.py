@@ -6,13 +6,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 import uvicorn
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from envs.backend import Start
@@ -84,6 +85,33 @@ def short_episode(seed: int, steps: int | None = None) -> Episode:
         ending=Ending.TRUNCATED,
         jumppad=None,
     )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Episodes, and what each is worth to somebody whose answers follow from that."""
+
+    played: list[Episode]
+    worth: list[int]  # no two alike
+
+    def points(self, trajectories: Sequence[int]) -> list[int]:
+        """Points from 1 to the number of trajectories, the best the most."""
+        order = sorted(self.worth[k] for k in trajectories)
+        return [1 + order.index(self.worth[k]) for k in trajectories]
+
+
+@pytest.fixture(scope="session")
+def judged() -> Judged:
+    """Sixty episodes of three steps, whose features tell what they are worth."""
+    worth = np.random.default_rng(0).permutation(60)
+    played = [replace(short_episode(seed, 3), features=_telling(seed, rank)) for seed, rank in enumerate(worth)]
+    return Judged(played, worth.tolist())
+
+
+def _telling(seed: int, rank: int) -> NDArray[np.float16]:
+    features = np.random.default_rng(seed).normal(0, 0.1, (100, 5))
+    features[:, 2] += rank / 20 - 1.5
+    return features.astype(np.float16)
 
 
 @contextmanager
