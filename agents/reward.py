@@ -25,6 +25,7 @@ from envs.errors import CheckpointError, DataError, OptionError
 STEPS: Final = 100  # of a padded trajectory
 HIDDEN: Final = 256  # width of both networks' hidden layer
 SUMMARY: Final = 3  # numbers a step
+_AT_ONCE: Final = 256  # trajectories
 PROJECTION: Final = 512  # numbers that a random projection makes of a frame
 
 
@@ -107,6 +108,12 @@ class RewardModel(nn.Module):
         return (self.raw(embeddings) - low) / (high - low)
 
     @torch.no_grad()
+    def scores(self, embeddings: Tensor) -> Tensor:
+        """As `score`, of many, (N, 100, width) in any dtype to (N,): some at a time, and nothing is learnt from it."""
+        starts = range(0, len(embeddings), _AT_ONCE)
+        return torch.cat([self.score(embeddings[k : k + _AT_ONCE].float()) for k in starts])
+
+    @torch.no_grad()
     def fit_range(self, embeddings: Tensor) -> None:
         """Scale rewards by the least and the largest of these trajectories'.
 
@@ -128,7 +135,6 @@ class RewardArtefact:
     accuracy: float  # on comparisons of trajectories that it was not trained on
     about: dict[str, Any]  # how it came about
 
-    @torch.no_grad()
     def score(self, features: Tensor, trunk: str) -> Tensor:
         """Rewards of trajectories, (B, 100, width) to (B,).
 
@@ -136,7 +142,7 @@ class RewardArtefact:
         """
         if trunk != self.trunk:
             raise CheckpointError(f"this reward model reads features of trunk {self.trunk[:12]}, not of {trunk[:12]}")
-        return self.model.score(features.float())
+        return self.model.scores(features)
 
 
 def save_reward(artefact: RewardArtefact, path: Path) -> None:

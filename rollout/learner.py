@@ -170,9 +170,8 @@ def learning_rate(config: OnlineConfig, update: int) -> float:
 
 
 def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:
-    """The rewards of padded episodes, (N,), some at a time."""
-    parts = (episodes[k : k + 256] for k in range(0, len(episodes), 256))
-    return torch.cat([reward.score(torch.as_tensor(np.stack([e.features for e in part])), trunk) for part in parts])
+    """The rewards of padded episodes, (N,)."""
+    return reward.score(torch.as_tensor(np.stack([episode.features for episode in episodes])), trunk)
 
 
 def _prime(critic: Critic, episodes: Sequence[Episode], reward: RewardArtefact, trunk: str) -> None:

@@ -30,7 +30,7 @@ from skygarden.files import write_text
 from skygarden.film import film
 from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
-from skygarden.rewarding import ask_about, compared, features_of, scores_of, test_pairs
+from skygarden.rewarding import ask_about, compared, features_of, test_pairs
 
 SIZES: Final = (100, 1000, 10_000, 100_000)  # comparisons; then all there are
 
@@ -90,4 +90,4 @@ def _one(stage: RewardStage, played: Sequence[Episode], embeddings: torch.Tensor
     for _ in train_reward_model(model, learnt, comparisons, stage.training):
         pass
     unseen = slice(stage.trajectories, None)
-    return accuracy(scores_of(model, embeddings[unseen]), test_pairs(played[unseen], aim))
+    return accuracy(model.scores(embeddings[unseen]), test_pairs(played[unseen], aim))

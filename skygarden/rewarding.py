@@ -211,7 +211,7 @@ def compared(asked: Preferences) -> tuple[list[int], Comparisons]:
 
 def test_accuracy(model: RewardModel, unseen: Sequence[Episode], aim: Aim) -> float:
     """The share of pairs of unseen episodes that the model ranks as an aim does."""
-    return accuracy(scores_of(model, features_of(unseen)), test_pairs(unseen, aim))
+    return accuracy(model.scores(features_of(unseen)), test_pairs(unseen, aim))
 
 
 def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
@@ -222,12 +222,6 @@ def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
     answers = aim.answers(Teacher(), unseen, first, second, rng).astype(np.float32)
     given = ~np.isnan(answers)
     return Comparisons(*(torch.as_tensor(column[given]) for column in (first, second, answers)))
-
-
-@torch.no_grad()
-def scores_of(model: RewardModel, embeddings: torch.Tensor) -> torch.Tensor:
-    """Rewards, (N, 100, width) to (N,), some at a time."""
-    return torch.cat([model.score(embeddings[k : k + 256].float()) for k in range(0, len(embeddings), 256)])
 
 
 def features_of(episodes: Sequence[Episode]) -> torch.Tensor:

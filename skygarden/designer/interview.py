@@ -19,7 +19,7 @@ from skygarden.designer.learning import Learning
 from skygarden.designer.questions import QuestionConfig, next_question
 from skygarden.designer.store import AnswerStore, Comparison, Question, agreement
 from skygarden.evaluate import wilson
-from skygarden.rewarding import features_of, scores_of
+from skygarden.rewarding import features_of
 
 NAME: Final = r"^\S(.*\S)?$"  # of a labeller
 AHEAD: Final = 2  # questions that are ready: the one asked, and the one whose videos are loaded meanwhile
@@ -141,7 +141,7 @@ class Interview:
         self.config = config
         self._lengths = [len(episode) for episode in played]
         features = features_of(played)
-        self._scores = None if reward is None else _checked(reward, trunk, features)
+        self._scores = None if reward is None else reward.score(features, trunk)
         with ExitStack() as opened:  # what was opened is closed again where the next cannot be
             self._store = AnswerStore(answers, episodes)
             opened.callback(self._store.close)
@@ -234,8 +234,3 @@ class Interview:
     def _shown(self, question: Question) -> Asked:
         shown = [Shown(t, self._lengths[t] / 10) for t in question.trajectories]
         return Asked(question.id, shown, question.points, None if question.undone is None else list(question.undone))
-
-
-def _checked(reward: RewardArtefact, trunk: str, features: torch.Tensor) -> torch.Tensor:
-    reward.score(features[:1], trunk)  # raises where the features are another trunk's
-    return scores_of(reward.model, features)

@@ -12,7 +12,6 @@ from agents.parameters import compute_dtype
 from agents.reward import Comparisons, RewardConfig
 from envs.errors import DataError
 from skygarden.designer.store import AnswerStore, Comparison
-from skygarden.rewarding import scores_of
 
 _LEAST: Final = 20  # comparisons, below which an accuracy says nothing
 _GROWTH: Final = 1.15  # by which there are more when models are trained anew
@@ -82,8 +81,7 @@ class Learning:
             validate_fold(embeddings, comparisons, folds, tested, fold, self._config, self._check_open)
             for fold in range(FOLDS)
         ]
-        with torch.no_grad():
-            self._scores = standardised([scores_of(fold.model, self._features) for fold in done])
+        self._scores = standardised([fold.model.scores(self._features) for fold in done])
         decided = sum(fold.decided for fold in done)
         if decided and len(said) > self._seen:
             self._store.add_accuracy(len(said), sum(fold.right for fold in done), decided)
