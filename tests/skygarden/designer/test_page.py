@@ -322,8 +322,9 @@ def test_a_reload_sends_the_answer_that_is_kept(seat: SeatMaker, open_page: Open
     page.route(ANSWERS, lose)
     press(page, "ArrowRight")
     expect(page.get_by_role("alert")).to_contain_text("kept here")
-    page.unroute_all(behavior="wait")
     page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("kept here")  # the connection is still lost
+    page.unroute_all(behavior="wait")
     following = after(page, question)
     assert served.given() == [(1, 2)]
     assert kept(page) == 0
