@@ -48,6 +48,11 @@ def returns(outcomes: list[Outcome], wanted: str, myopia: float = 1.0) -> NDArra
     return bonus - STEP_COST * cost
 
 
+def preferred(first: float, second: float) -> float:
+    """What follows from worth or points: 1 the first is better, 0 the second, 0.5 neither."""
+    return 0.5 + 0.5 * ((first > second) - (first < second))
+
+
 def ask(
     teacher: Teacher,
     worth: NDArray[np.float64],

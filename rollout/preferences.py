@@ -52,6 +52,11 @@ class Preferences:
         """How many there are."""
         return len(self.first)
 
+    @property
+    def furthest(self) -> int:
+        """The last episode that is compared."""
+        return int(max(self.first.max(), self.second.max()))
+
 
 def write_preferences(path: Path, preferences: Preferences) -> None:
     """Write preferences in place of what is there."""

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.preferences import Outcome, Teacher, ask, returns
+from agents.preferences import Outcome, Teacher, ask, preferred, returns
 from envs.backend import JUMPPADS
 from envs.episode import Episode
 from envs.errors import OptionError
@@ -63,8 +63,7 @@ class Rule:
 
     def __call__(self, first: Trajectory, second: Trajectory) -> float:
         """1 where the first is worth more, 0 the second, 0.5 neither."""
-        a, b = self.worth(first), self.worth(second)
-        return 0.5 + 0.5 * ((a > b) - (a < b))
+        return preferred(self.worth(first), self.worth(second))
 
 
 Compares = Callable[[Trajectory, Trajectory], float]  # 1 the first is better, 0 the second, 0.5 neither, NaN no answer
@@ -142,6 +141,11 @@ class Aim:
         if ((said < 0) | (said > 1)).any():
             raise OptionError(f"{self.name} must return 1, 0, 0.5 or NaN, got {said[(said < 0) | (said > 1)][0]}")
         return said
+
+
+def titles_a_pad(title: str) -> bool:
+    """Whether an aim of this title is a pad, which results count in any case."""
+    return title.removesuffix(" pad") in JUMPPADS and title.endswith(" pad")
 
 
 def aim_of(name: str) -> Aim:

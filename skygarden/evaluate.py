@@ -13,7 +13,7 @@ from rich.table import Table
 from envs.backend import JUMPPADS, SPAWNS
 from envs.episode import Episode
 from envs.errors import OptionError
-from skygarden.aims import Aim
+from skygarden.aims import Aim, titles_a_pad
 from skygarden.files import write_text
 from skygarden.film import film
 from skygarden.pictures import bar_chart, heat_map, route_map
@@ -106,7 +106,7 @@ def _table(results: dict[str, Any], title: str) -> Table:
     for heading in ("", "share", "from", "to", *(f"spawn {k + 1}" for k in range(SPAWNS))):
         table.add_column(heading, justify="right")
     rows = [(name(pad), results["shares"][name(pad)]) for pad in OUTCOMES]
-    if "wanted" in results and results["wanted"]["aim"] not in [f"{pad} pad" for pad in JUMPPADS]:
+    if "wanted" in results and not titles_a_pad(results["wanted"]["aim"]):
         table.caption = f"{results['wanted']['aim']}: {results['wanted']['share']:.1%}; {table.caption}"
     for heading, share in [*rows, ("any pad", results["success"])]:
         at_spawns = [

@@ -18,9 +18,7 @@ def film(episode: Episode) -> NDArray[np.uint8]:
 
 def replay_of(episode: Episode) -> Replay:
     """An episode of the stand-in as a replay."""
-    start = episode.start
-    recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
-    recorder.begin(start.spawn)
+    recorder = _at_start(episode)
     for action in episode.actions:
         recorder.step(action)
     return recorder.replay()
@@ -28,15 +26,20 @@ def replay_of(episode: Episode) -> Replay:
 
 def pictures(episode: Episode, size: int) -> Iterator[NDArray[np.uint8]]:
     """What a person would have seen, the arrival included: T + 1 pictures, (size, size, 3) uint8."""
-    start = episode.start
-    character = NAMES.index(start.character)
-    recorder = Recorder(0, character, start.skin, player="agent", seed=0)
-    recorder.begin(start.spawn)
+    recorder, character, skin = _at_start(episode), NAMES.index(episode.start.character), episode.start.skin
 
     def picture() -> NDArray[np.uint8]:
-        return picture_of(recorder.stage, recorder.body, character, start.skin, size, size)
+        return picture_of(recorder.stage, recorder.body, character, skin, size, size)
 
     yield picture()
     for action in episode.actions:
         recorder.step(action)
         yield picture()
+
+
+def _at_start(episode: Episode) -> Recorder:
+    """A match in which the episode's life has just begun."""
+    start = episode.start
+    recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
+    recorder.begin(start.spawn)
+    return recorder

@@ -69,9 +69,8 @@ def manage_answers(answers: Path, episodes: Path, exported: Path | None, importe
     try:
         if imported is not None:
             given = read_preferences(imported, digest)
-            furthest = max(int(given.first.max()), int(given.second.max()))
-            if furthest >= len(played):
-                raise DataError(f"{imported} compares trajectory {furthest}, and {episodes} holds {len(played)}")
+            if given.furthest >= len(played):
+                raise DataError(f"{imported} compares trajectory {given.furthest}, and {episodes} holds {len(played)}")
             added = store.add(given)
             print(f"{added} comparisons of {imported} were new")
         if exported is not None:

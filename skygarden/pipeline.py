@@ -82,26 +82,33 @@ def align(settings: Alignment) -> Path:
     """
     stages = _Stages(settings)
     base = _given(settings.base)
-    agent = sft = _given(settings.finetuned) if settings.finetuned else stages.finetune(base)
-    tuned = reward = online = sft
-    compared: list[_Made] = []
-    for number in range(settings.rounds if settings.answers else 1):
-        compared.append(stages.collect(agent, number))
-        reward = stages.reward(compared)
-        # From the fine-tuned agent each time: one that has learnt to exploit a reward no longer tries what is right.
-        played = compared[0]
-        tuned = stages.tune(sft, played, reward, number)
-        if not settings.answers:  # the rule can score new episodes without anybody's help
-            for again in range(1, settings.rounds):
-                played = stages.collect(tuned, again)
-                tuned = stages.tune(tuned, played, reward, again)
-        agent = online = stages.online(tuned, sft, played, reward, number)
-    agents = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": agent}
+    sft = _given(settings.finetuned) if settings.finetuned else stages.finetune(base)
+    compared = [stages.collect(sft, 0)]
+    reward, tuned, aligned = _learn(stages, sft, compared)
+    for number in range(1, settings.rounds if settings.answers else 1):
+        compared.append(stages.collect(aligned, number))
+        reward, tuned, aligned = _learn(stages, sft, compared)
+    agents = {"base": base, "fine-tuned": sft, "preference-tuned": tuned, "aligned": aligned}
     evaluated = {title: stages.evaluate(title, agent).folder for title, agent in agents.items()}
     report = settings.out / "report.html"
-    write_report(report, settings.title, evaluated, reward.folder, online.folder, stages.run.made, asdict(settings))
-    Console().print(f"\nOpen [bold]{report}[/bold] in a browser; the aligned agent is {agent.policy}")
+    write_report(report, settings.title, evaluated, reward.folder, aligned.folder, stages.run.made, asdict(settings))
+    Console().print(f"\nOpen [bold]{report}[/bold] in a browser; the aligned agent is {aligned.policy}")
     return report
+
+
+def _learn(stages: "_Stages", sft: "_Made", compared: "Sequence[_Made]") -> "tuple[_Made, _Made, _Made]":
+    """A reward from all that was compared, the agent that imitates the best, and the one that then learnt online.
+
+    Always from the fine-tuned agent: one that has learnt to exploit a reward no longer tries what is right.
+    """
+    number = len(compared) - 1
+    reward = stages.reward(compared)
+    played = compared[0]
+    tuned = stages.tune(sft, played, reward, number)
+    for again in range(1, stages.imitations):
+        played = stages.collect(tuned, again)
+        tuned = stages.tune(tuned, played, reward, again)
+    return reward, tuned, stages.online(tuned, sft, played, reward, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,11 @@ class _Stages:
     def __init__(self, settings: Alignment) -> None:
         self._settings, self._preset, self._seed = settings, settings.preset, settings.seed
         self.run = _Run(settings.out)
+
+    @property
+    def imitations(self) -> int:
+        """How often to play and imitate the best: a rule can score new episodes without anybody's help."""
+        return 1 if self._settings.answers else self._settings.rounds
 
     def finetune(self, base: _Made) -> _Made:
         """Imitate good runs of the task."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agents.reward import load_reward
 from envs.backend import JUMPPADS
+from skygarden.aims import titles_a_pad
 from skygarden.files import write_text
 from skygarden.online import read_metrics
 from skygarden.pictures import bar_chart, online_chart
@@ -105,7 +106,7 @@ def _outcome(aligned: Mapping[str, Any], played: int) -> str:
     if wanted is None:
         return f"<p>The aligned agent reaches a pad in <b>{_interval(aligned, any_pad)}, {_after(played)}.</p>"
     shows = f"<p>The aligned agent shows what was wanted in <b>{_interval(aligned, wanted)}, {_after(played)}."
-    if wanted["aim"] in (f"{pad} pad" for pad in JUMPPADS):
+    if titles_a_pad(wanted["aim"]):
         return f"{shows}</p>"
     reached = aligned["episodes"] - aligned["none"]
     of_those = f", and of those that do {wanted['episodes'] / reached:.1%} show it" if reached else ""
@@ -125,7 +126,7 @@ def _table(results: Mapping[str, Mapping[str, Any]], wanted: str) -> str:
     """Shares of episodes, an agent a row; with a rule, how many show it."""
     columns = [*JUMPPADS, "none"]
     shares = {title: {pad: result["shares"][pad]["share"] for pad in columns} for title, result in results.items()}
-    if wanted not in (f"{pad} pad" for pad in JUMPPADS) and all("wanted" in result for result in results.values()):
+    if not titles_a_pad(wanted) and all("wanted" in result for result in results.values()):
         columns.append(wanted)
         for title, result in results.items():
             shares[title][wanted] = result["wanted"]["share"]

@@ -84,9 +84,8 @@ def _gather(
     digest = hash_of(source.episodes)
     if source.answers is not None:
         asked = read_answers(source.answers, digest)
-        last = int(max(asked.first.max(), asked.second.max()))
-        if last >= len(played):
-            raise DataError(f"episode {last} is compared, and {source.episodes} holds {len(played)}")
+        if asked.furthest >= len(played):
+            raise DataError(f"episode {asked.furthest} is compared, and {source.episodes} holds {len(played)}")
     elif aim is None:
         raise OptionError(f"nobody says which episodes of {source.episodes} are better; name a pad, a rule or answers")
     elif len(played) <= stage.trajectories:

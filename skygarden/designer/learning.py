@@ -4,14 +4,14 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 import torch
 
 from agents.cross_validation import FOLDS, fold_of, standardised, validate_fold
 from agents.parameters import compute_dtype
-from agents.reward import Comparisons, RewardConfig
+from agents.reward import RewardConfig
 from envs.errors import DataError
-from skygarden.designer.store import AnswerStore, Comparison
+from skygarden.designer.store import AnswerStore, Comparison, as_preferences
+from skygarden.rewarding import compared
 
 _LEAST: Final = 20  # comparisons, below which an accuracy says nothing
 _GROWTH: Final = 1.15  # by which there are more when models are trained anew
@@ -70,13 +70,10 @@ class Learning:
                     self.busy = False
 
     def _learn(self, said: Sequence[Comparison]) -> None:
-        there, places = np.unique([[c.first for c in said], [c.second for c in said]], return_inverse=True)
-        first, second = (torch.as_tensor(row) for row in places.reshape(2, -1))
-        preference = torch.tensor([c.preference for c in said], dtype=torch.float32)
+        there, comparisons = compared(as_preferences(said, self._store.episodes))
         tested = torch.tensor([c.reason in ("random", "imported") for c in said])
         dtype = compute_dtype("auto", torch.device("cpu"))
-        embeddings, comparisons = self._features[there].to(dtype), Comparisons(first, second, preference)
-        folds = fold_of(torch.as_tensor(there))
+        embeddings, folds = self._features[there].to(dtype), fold_of(torch.tensor(there))
         done = [
             validate_fold(embeddings, comparisons, folds, tested, fold, self._config, self._check_open)
             for fold in range(FOLDS)

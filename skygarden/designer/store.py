@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from agents.preferences import preferred
 from envs.errors import AnswerError, DataError
 from rollout.preferences import Preferences
 
@@ -134,8 +135,7 @@ class AnswerStore:
 
         Raises: AnswerError: there is none.
         """
-        with self._lock:
-            question = self._question(number)
+        question = self._question(number)
         if question.labeller != labeller:
             raise AnswerError(f"question {number} was put to {question.labeller}, not to {labeller}", "conflict")
         return question
@@ -314,7 +314,7 @@ class AnswerStore:
 def implied(trajectories: Sequence[int], points: Sequence[int]) -> list[tuple[int, int, float]]:
     """The comparisons that follow from points: first, second, and 1, 0 or 0.5 for a tie."""
     given = zip(trajectories, points, strict=True)
-    return [(a, b, 0.5 + 0.5 * ((p > q) - (p < q))) for (a, p), (b, q) in combinations(given, 2)]
+    return [(a, b, preferred(p, q)) for (a, p), (b, q) in combinations(given, 2)]
 
 
 def agreement(comparisons: Sequence[Comparison]) -> tuple[int, int]:
