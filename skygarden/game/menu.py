@@ -9,7 +9,7 @@ from envs.standin.characters import NAMES, SKINS
 ANYWHERE: Final = 0  # the start that means any; the others count from 1
 
 ROWS: Final = ("character", "skin", "start", "play")
-_SIZES: Final = (len(NAMES), SKINS, 1 + SPAWNS)  # of the rows that hold a value
+SIZES: Final = (len(NAMES), SKINS, 1 + SPAWNS)  # how many values the rows have that hold one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Menu:
         if press in ("UP", "DOWN"):
             step = 1 if press == "DOWN" else -1
             return replace(self, row=min(len(ROWS) - 1, max(0, self.row + step)))
-        if press in ("LEFT", "RIGHT") and self.row < len(_SIZES):
+        if press in ("LEFT", "RIGHT") and self.row < len(SIZES):
             values = list(self.values)
-            values[self.row] = (values[self.row] + (1 if press == "RIGHT" else -1)) % _SIZES[self.row]
+            values[self.row] = (values[self.row] + (1 if press == "RIGHT" else -1)) % SIZES[self.row]
             return replace(self, values=(values[0], values[1], values[2]))
         return self

@@ -11,8 +11,8 @@ from envs.standin.characters import NAMES
 from envs.standin.physics import BODY
 from envs.standin.simulation import Easel, Stage, put_body
 from skygarden.game.layout import Box, menu_layout
-from skygarden.game.menu import ROWS, Menu
-from skygarden.game.paint import DUSK, GOLD, NIGHT, PALE, QUIET, SKY, panel, size_for, write
+from skygarden.game.menu import ROWS, SIZES, Menu
+from skygarden.game.paint import AMBER, DUSK, GOLD, NIGHT, PALE, QUIET, SKY, SLATE, Colour, panel, size_for, write
 
 _LABELS: Final = ("Character", "Skin", "Start", "")
 _WIDEST: Final = max(NAMES, key=len)  # all values are written in the size that this one fits in
@@ -29,29 +29,37 @@ def draw_menu(surface: pygame.Surface, stage: Stage, menu: Menu) -> None:
         if row == "play":
             _draw_play(surface, box, chosen)
         else:
-            _draw_row(surface, box, _LABELS[k], menu.words[k], chosen)
+            _draw_row(surface, box, _LABELS[k], menu.words[k], (menu.values[k], SIZES[k]), chosen)
     write(surface, "arrows or stick choose, A or ENTER plays, ESC ends", layout.hint, QUIET, align=0.0)
     picture = _portrait(stage, menu, layout.portrait)
     surface.blit(pygame.image.frombuffer(picture.tobytes(), picture.shape[1::-1], "RGB"), layout.portrait[:2])
 
 
-def _draw_row(surface: pygame.Surface, box: Box, label: str, value: str, chosen: bool) -> None:
-    """A label and a value between two arrows."""
+def _draw_row(surface: pygame.Surface, box: Box, label: str, value: str, place: tuple[int, int], chosen: bool) -> None:
+    """A label and a value between two arrows, and below it which of how many it is."""
     panel(surface, box, GOLD if chosen else DUSK)
-    ink = NIGHT if chosen else PALE
+    ink, faint = (NIGHT, AMBER) if chosen else (PALE, SLATE)
     left = box.left + box.width // 20
     beside = Box(left, box.top, box.width * 3 // 10, box.height)
     write(surface, label, beside, ink, align=0.0, size=size_for(_LABELS[0], beside.width, box.height * 2 // 5))
     first, last = box.left + box.width * 40 // 100, box.left + box.width * 96 // 100
     middle, arrow = box.top + box.height // 2, box.height // 6
     for tip, way in ((first, 1), (last, -1)):
-        pygame.draw.polygon(
-            surface,
-            ink if chosen else QUIET,
-            [(tip, middle), (tip + way * arrow, middle - arrow), (tip + way * arrow, middle + arrow)],
-        )
-    between = Box(first + 2 * arrow, box.top, last - first - 4 * arrow, box.height)
-    write(surface, value, between, ink, size=size_for(_WIDEST, between.width, box.height * 3 // 4))
+        corners = [(tip, middle), (tip + way * arrow, middle - arrow), (tip + way * arrow, middle + arrow)]
+        pygame.draw.polygon(surface, ink if chosen else QUIET, corners)
+    between = Box(first + 2 * arrow, box.top, last - first - 4 * arrow, box.height * 4 // 5)
+    write(surface, value, between, ink, size=size_for(_WIDEST, between.width, between.height * 4 // 5))
+    bar = Box(between.left, box.top + box.height * 33 // 40, between.width, max(1, box.height // 12))
+    _draw_place(surface, bar, place, ink, faint)
+
+
+def _draw_place(surface: pygame.Surface, bar: Box, place: tuple[int, int], ink: Colour, faint: Colour) -> None:
+    """A bar of so many pieces, of which one is lit."""
+    index, count = place
+    for k in range(count):
+        left, right = (bar.left + bar.width * j // count for j in (k, k + 1))
+        piece = (left, bar.top, max(1, right - left - max(1, bar.height // 3)), bar.height)
+        pygame.draw.rect(surface, ink if k == index else faint, piece)
 
 
 def _draw_play(surface: pygame.Surface, box: Box, chosen: bool) -> None:

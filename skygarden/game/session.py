@@ -30,10 +30,11 @@ class Session:
         journal.write("menu", 0)
 
     def update(self, touch: Touch, ticks: int) -> None:
-        """Do what was pressed, then as many ticks as are due."""
+        """Do what was pressed, then as many ticks as are due; those of a life that begins now are yet to come."""
+        before = self.life
         for press in touch.presses:
             self._press(press, touch.pad)
-        if self.life is None:
+        if self.life is None or self.life is not before:
             return
         self._tapped |= touch.pad.pressed
         for k in range(ticks):

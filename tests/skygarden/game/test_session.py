@@ -108,6 +108,12 @@ def test_the_press_that_began_a_life_is_no_jump(table: Table) -> None:
     assert table.body["z"] > 3.0
 
 
+def test_a_life_begins_at_rest_whatever_the_menu_owes(table: Table) -> None:
+    table.session.update(Touch(Gamepad(ly=1.0), ("A",)), 15)
+    assert (table.body["x"], table.body["y"]) in {(spawn.x, spawn.y) for spawn in SPAWNS}
+    assert table.hold(1, ly=1.0).press("START").events[-1]["tick"] == 1
+
+
 def test_a_tap_between_two_ticks_is_not_lost(table: Table) -> None:
     table.press("A").press(held=Gamepad(frozenset({"A"}))).hold(1)
     assert table.body["z"] > 3.0
