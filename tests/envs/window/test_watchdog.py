@@ -250,6 +250,8 @@ def test_a_guard_that_hangs_makes_the_pad_unusable_instead_of_the_environment(gu
     guarded.hold(AHEAD)
     objection.write_text("hang")
     assert until(lambda: guarded.hold(AHEAD)).startswith("blind: ")
+    guarded.resume()
+    assert guarded.hold(AHEAD).startswith("blind: ")
     assert held(log)[-1] == "neutral"
 
 
