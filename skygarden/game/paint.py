@@ -22,6 +22,7 @@ _ROCK: Final[Colour] = (132, 100, 78)
 _SHADE: Final[Colour] = (104, 78, 62)
 _LEAF: Final[Colour] = (226, 122, 48)
 _LEAST: Final = 8  # letters are never smaller, and can be read
+_RULER: Final = 200  # letters that others are measured by
 _FINE: Final = 4  # the emblem is drawn this much larger, for smooth edges
 
 
@@ -33,9 +34,10 @@ def _font(size: int) -> pygame.font.Font:
 
 def size_for(text: str, width: int, height: int) -> int:
     """The largest size of letters with which a line fits."""
-    size = max(_LEAST, int(1.3 * height))
-    while size > _LEAST and _font(size).size(text)[0] > width:
-        size -= max(1, size // 40)
+    wide = _font(_RULER).size(text)[0]
+    size = max(_LEAST, min(int(1.3 * height), _RULER * width // wide))
+    while size > _LEAST and _font(size).size(text)[0] > width:  # small letters are a little wider than they should be
+        size -= 1
     return size
 
 
