@@ -68,9 +68,9 @@ class CaptureError(SkygardenError, RuntimeError):
     """The screen cannot be read where the game is."""
 
 
-class PadLostError(SkygardenError, RuntimeError):
-    """A virtual gamepad cannot be made, or the process that holds it is gone."""
-
-
 class ResetError(SkygardenError, RuntimeError):
     """A game did not come to where an episode begins."""
+
+
+class DetectorError(SkygardenError, ValueError):
+    """A detector of jump pads cannot be read, learnt or used: damaged, of another version, or given no pictures."""

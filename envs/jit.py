@@ -1,8 +1,8 @@
 """How kernels are compiled: once for this processor, kept on disk, loaded in a moment after that.
 
 Numba keys its cache on one source file, so it would serve a stale kernel after an edit to a function that the kernel
-calls in another file. Ours lies in a folder named after a hash of all that a kernel may call, the sources of `envs` and
-those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the package is
+calls in another file. Ours lies in a folder named after a hash of all that a kernel may call, the sources on top of
+`envs` and those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the package is
 installed; without a writable home the cache lasts as long as the process.
 """
 
@@ -67,7 +67,7 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
 def _cache_folder(beside: Path) -> Path:
     """A writable folder for this version of the kernels that lie in a folder of sources."""
     digest = hashlib.sha256()
-    for source in sorted({*Path(__file__).parent.rglob("*.py"), *beside.glob("*.py")}):
+    for source in sorted({*Path(__file__).parent.glob("*.py"), *beside.glob("*.py")}):
         digest.update(source.read_bytes())
     folder = Path(platformdirs.user_cache_dir("skygarden")) / f"kernels-{digest.hexdigest()[:16]}"
     try:

@@ -1,4 +1,4 @@
-"""What lies over the view while in play: an emblem, who one is, and how to get back. Nothing of it ever moves."""
+"""What lies over the view while in play: an emblem, who one is, and how to get back; none of it moves but a clock."""
 
 import pygame
 
@@ -18,6 +18,16 @@ def panels(layout: PlayLayout, life: Life) -> Panels:
         (_two_lines(layout.hint, "ENTER menu", "R again", PALE), layout.hint),
     )
     return [(surface, (box.left, box.top)) for surface, box in drawn]
+
+
+def clock(box: Box, seconds: int) -> pygame.Surface:
+    """How long this life has lasted, as 1:05."""
+    surface = _plate(box)
+    inset = box.width // 12
+    inner = Box(inset, 0, box.width - 2 * inset, box.height)
+    size = size_for("00:00", inner.width, inner.height * 3 // 5)
+    write(surface, f"{seconds // 60}:{seconds % 60:02d}", inner, PALE, size=size)
+    return surface
 
 
 def _emblem(box: Box) -> pygame.Surface:

@@ -38,11 +38,12 @@ class PlayLayout:
     emblem: Box
     name: Box
     hint: Box
+    clock: Box
 
     @property
     def panels(self) -> tuple[Box, ...]:
         """All that covers a part of the view."""
-        return self.emblem, self.name, self.hint
+        return self.emblem, self.name, self.hint, self.clock
 
 
 def menu_layout(width: int, height: int) -> MenuLayout:
@@ -76,9 +77,10 @@ def play_layout(width: int, height: int) -> PlayLayout:
     low = size * 3 // 4
     name = Box(width - gap - size, gap, size, low)
     hint = Box(gap, height - gap - low, size, low)
+    clock = Box(width - gap - size, height - gap - size // 2, size, size // 2)
     if width < height:  # the emblem has to stay above the square
-        return PlayLayout(side, Box(gap, gap, size * 4 // 5, size), name, hint)
-    return PlayLayout(side, Box(gap, gap, size, size * 5 // 4), name, hint)
+        return PlayLayout(side, Box(gap, gap, size * 4 // 5, size), name, hint, clock)
+    return PlayLayout(side, Box(gap, gap, size, size * 5 // 4), name, hint, clock)
 
 
 def _part(width: int, height: int, left: float, top: float, right: float, bottom: float) -> Box:

@@ -18,12 +18,14 @@ class Life:
     def __init__(self, stage: Stage, character: int, skin: int, spawn: int, held: Gamepad) -> None:
         self.character, self.skin, self.spawn = character, skin, spawn
         self.body = np.zeros(1, BODY)
+        self.ticks = 0  # played
         self._stage = stage
         put_body(stage, self.body, spawn, float(WARDROBE.build[character, PACE]), False)
         self.body["buttons"] = _bits(held)
 
     def tick(self, pad: Gamepad) -> list[tuple[str, dict[str, str | int]]]:
         """Play a sixtieth of a second; returns the events in it, each with its facts."""
+        self.ticks += 1
         before = self.body[0].copy()
         left, right = (float(pad.lx), float(pad.ly)), (float(pad.rx), float(pad.ry))
         advance_ticks(self._stage, self.body, _bits(pad), left, right, 1)

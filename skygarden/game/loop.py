@@ -11,7 +11,7 @@ import pygame
 from envs.errors import OptionError
 from envs.gamepad import Gamepad
 from envs.standin.replay import stage_of
-from envs.standin.simulation import Stage
+from envs.standin.simulation import Easel, Stage
 from skygarden.game.clock import TickClock
 from skygarden.game.journal import Journal
 from skygarden.game.layout import SMALLEST
@@ -44,7 +44,9 @@ def run_game(config: GameConfig) -> None:
             f"a window has at least {SMALLEST} pixels a side, got --size {' '.join(map(str, config.size))}"
         )
     stage = stage_of(config.dressing)
-    Life(stage, 0, 0, 0, Gamepad()).tick(Gamepad())  # what has to be compiled is not compiled in the midst of play
+    life = Life(stage, 0, 0, 0, Gamepad())  # what has to be compiled is compiled before there is a window to wait at
+    life.tick(Gamepad())
+    Easel(stage, SMALLEST, SMALLEST).draw(life.body, life.character, life.skin)
     journal = Journal(config.log)
     window = Window(*config.size)
     try:

@@ -2,6 +2,7 @@
 
 import pygame
 
+from envs.standin.physics import TICK
 from envs.standin.simulation import Easel, Stage
 from skygarden.game import hud
 from skygarden.game.layout import play_layout
@@ -26,6 +27,8 @@ class View:
         self._shown: Menu | None = None  # by the poster
         self._panels: hud.Panels = []
         self._owner: Life | None = None  # of the panels
+        self._clock = pygame.Surface((1, 1))
+        self._seconds = -1  # that it shows
 
     def draw(self, surface: pygame.Surface, session: Session) -> None:
         """Draw the menu, or what the player sees."""
@@ -44,5 +47,10 @@ class View:
         self._easel.draw(life.body, life.character, life.skin)
         surface.blit(self._canvas, (self._left, 0))
         if self._owner is not life:
-            self._panels, self._owner = hud.panels(self._layout, life), life
+            self._panels, self._owner, self._seconds = hud.panels(self._layout, life), life, -1
+        seconds = int(life.ticks * TICK + 1e-6)
+        if seconds != self._seconds:
+            self._seconds = seconds
+            self._clock = hud.clock(self._layout.clock, self._seconds)
         surface.blits(self._panels, doreturn=False)
+        surface.blit(self._clock, self._layout.clock[:2])

@@ -1,0 +1,210 @@
+"""A game's window as a backend: pixels in, a virtual gamepad out, ten times a second.
+
+A step holds the action, waits for its deadline, and then looks: at the window, at its pixels, at the jump pads. What
+goes wrong on the way ends the episode with a reason; nothing is learnt from it, and the next reset finds its way back.
+`View.info` holds `spawn`, `character` and `skin`, as far as the reset chose them, `timing` and `detection`.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.backend import SIDE, Frame, Start, View
+from envs.errors import CaptureError, PadLostError, ResetError, StepError, WindowLostError
+from envs.window.capture import Capture, FrameWatch, grabber_of, resize
+from envs.window.clock import Beat, Clock
+from envs.window.game import Game
+from envs.window.guarded_pad import GuardedPad
+from envs.window.jumppad import Detection, JumpPadDetector
+from envs.window.locate import Rectangle
+from envs.window.looks import difference, load_picture, middle_square, part_of
+from envs.window.macro import Macro
+from envs.window.pad import PadState
+from envs.window.profile import Profile
+
+_ATTEMPTS: Final = 2  # to begin an episode, with all anew after the first
+
+
+class WindowBackend:
+    """The game that a profile describes.
+
+    Nothing is opened before the first reset. A game that `window.launch` started is ended by `close`.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self.characters = profile.cast.characters
+        self.skins = profile.cast.skins
+        self._game = Game(profile.window)
+        self._capture: Capture | None = None
+        self._pad: GuardedPad | None = None
+        self._detector = JumpPadDetector.load(profile.detector) if profile.detector else None
+        self._watch = FrameWatch()
+        self._clock = Clock()
+        self._frame: Frame | None = None
+        self._pad_window = 0  # that the pad is guarded for
+        self._start: Start | None = None
+        self._pixels: NDArray[np.uint8] | None = None  # what was seen last
+        self._detection: Detection | None = None
+        self._timing: dict[str, Any] = {}
+
+    def reset(self, start: Start) -> View:
+        """See Backend.
+
+        Raises: WindowLostError, CaptureError, PadLostError, ResetError: the game could not be brought to where an
+          episode begins. MissingPackageError: something is not installed.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._begin(start)
+            except (WindowLostError, CaptureError, PadLostError, ResetError):
+                self.close()
+                if not left:
+                    raise
+        raise AssertionError
+
+    def step(self, action: NDArray[np.uint8]) -> View:
+        """See Backend."""
+        if self._pad is None or self._start is None:
+            raise StepError("call reset() before step()")
+        state = PadState.of(action)
+        try:
+            reasons = [self._pad.hold(state)]
+            beat = self._clock.wait()
+            fault = self._see(beat)
+            reasons.append(self._pad.hold(state))  # so that what happened in this step is told with it
+        except (WindowLostError, CaptureError, PadLostError) as error:
+            return self._interrupted(str(error))
+        told = [reason for reason in (*reasons, fault) if reason is not None]
+        return self._interrupted("; ".join(dict.fromkeys(told))) if told else self._view()
+
+    def picture(self, width: int, height: int) -> Frame:
+        """See Backend."""
+        if self._pixels is None:
+            return np.zeros((height, width, 3), np.uint8)
+        return resize(self._pixels, width, height)
+
+    def close(self) -> None:
+        """See Backend."""
+        self._start = None
+        pad, self._pad = self._pad, None
+        if pad is not None:
+            pad.close()
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
+        self._game.close()
+
+    def _begin(self, start: Start) -> View:
+        self._start = start if self._profile.chooses_spawn else Start(None, start.character, start.skin)
+        window = self._game.window()
+        self._game.to_front()
+        if self._capture is None:
+            self._capture = Capture(grabber_of(self._profile.capture.grabber))
+        pad = self._held_at(window.id)
+        pad.resume()
+        Macro(self._profile.reset).run(_Stagehand(self._profile, start, self._game, self._capture, pad))
+        self._watch.reset()
+        if self._detector is not None:
+            self._detector.reset()
+        origin = self._clock.start()
+        fault = self._see(Beat(origin, origin, 0.0, 0))
+        if fault is not None:
+            raise WindowLostError(f"the game came to the start of an episode and was lost there: {fault}")
+        return self._view()
+
+    def _see(self, beat: Beat) -> str | None:
+        """Take in what the window shows; what is wrong with it, if something is."""
+        assert self._capture is not None
+        sight = self._game.window().look()
+        if sight.client is None or sight.state != "visible":
+            return f"the window is {sight.state}"
+        shot = self._capture.shoot(sight.client)
+        verdict = self._watch.see(shot)
+        seen = shot.part(self._seen_part(sight.client))
+        self._pixels = seen.rgb()
+        self._frame = seen.small(SIDE)
+        self._detection = self._detector.update(self._pixels) if self._detector else None
+        self._timing = {
+            "captured": shot.time,
+            "age": self._clock.now() - shot.time,
+            "late": beat.late,
+            "slack": beat.slack,
+            "skipped": beat.skipped,
+            "missed": beat.missed,
+            "duplicate": verdict.duplicate,
+        }
+        timing = self._profile.timing
+        if verdict.black >= timing.black:
+            return f"the window has been black for {verdict.black:.1f} s"
+        if verdict.unchanged >= timing.frozen:
+            return f"the window has not changed for {verdict.unchanged:.1f} s"
+        return None
+
+    def _held_at(self, window: int) -> GuardedPad:
+        """The pad, guarded for a window; a game that was not started anew keeps the pad that it knows."""
+        if self._pad is None:
+            self._pad = GuardedPad(self._profile.pad, window)
+        elif self._pad_window != window:
+            self._pad.restart(window)
+        self._pad_window = window
+        return self._pad
+
+    def _seen_part(self, client: Rectangle) -> Rectangle:
+        """What the agent sees of the client area."""
+        part = part_of(client, self._profile.capture.region)
+        return middle_square(part) if self._profile.capture.square else part
+
+    def _view(self) -> View:
+        assert self._frame is not None
+        pad = None if self._detection is None else self._detection.pad
+        return View(self._frame, pad, None, self._info())
+
+    def _interrupted(self, reason: str) -> View:
+        """The end of an episode that nothing follows from, with the last frame there was."""
+        assert self._frame is not None
+        self._start_anew()
+        return View(self._frame, None, reason, self._info())
+
+    def _start_anew(self) -> None:
+        """Let go of what may be gone."""
+        self._game.forget()
+        try:
+            if self._pad is not None:
+                self._pad.release()
+        except PadLostError:
+            assert self._pad is not None
+            self._pad.close()
+            self._pad = None
+
+    def _info(self) -> dict[str, Any]:
+        assert self._start is not None
+        start = self._start
+        chosen = {"spawn": start.spawn, "character": start.character, "skin": start.skin}
+        return {**chosen, "timing": self._timing, "detection": self._detection}
+
+
+class _Stagehand:
+    """Presses and sees, for a macro."""
+
+    def __init__(self, profile: Profile, start: Start, game: Game, capture: Capture, pad: GuardedPad) -> None:
+        self._profile, self._start = profile, start
+        self._game, self._capture, self._pad = game, capture, pad
+        self._pictures: dict[str, NDArray[np.uint8]] = {}
+
+    def press(self, button: str | None) -> None:
+        """See Stagehand."""
+        reason = self._pad.release() if button is None else self._pad.hold(PadState(frozenset((button,))))
+        if reason not in (None, "late"):  # a button that was let go too early is pressed again
+            raise WindowLostError(f"the way to the start of an episode was interrupted: {reason}")
+
+    def difference(self, look: str) -> float:
+        """See Stagehand."""
+        if look not in self._pictures:
+            self._pictures[look] = load_picture(self._profile.image(look, self._start))
+        client = self._game.window().look().client
+        if client is None:
+            raise WindowLostError("the game's window is gone")
+        shown = self._capture.shoot(part_of(client, self._profile.looks[look].region)).rgb()
+        return difference(shown, self._pictures[look]) / self._profile.looks[look].tolerance
