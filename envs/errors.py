@@ -74,3 +74,7 @@ class PadLostError(SkygardenError, RuntimeError):
 
 class ResetError(SkygardenError, RuntimeError):
     """A game did not come to where an episode begins."""
+
+
+class DetectorError(SkygardenError, ValueError):
+    """A jump-pad detector cannot be read, or was shown something that is no frame."""
