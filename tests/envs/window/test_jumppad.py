@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 
 from envs.errors import DataError, DetectorError, OptionError
-from envs.window.jumppad import (
-    EVIDENCE_SIDE,
-    JumpPadConfig,
-    JumpPadDetector,
-    Pixels,
-    detect_in,
-    evidence_of,
-)
+from envs.window.jumppad import EVIDENCE_SIDE, JumpPadConfig, JumpPadDetector, Pixels, detect_in, evidence_of
 from envs.window.jumppad_learning import LearningConfig, PadRun, learn
 from envs.window.jumppad_network import FILTERS, SIZE, Network, Training
 from skygarden.pad_runs import SHIPPED, SIDE, draw_run, play_run, to_pad_run
@@ -190,7 +183,7 @@ def test_settings_out_of_range_are_refused(setting: str, value: object):
 
 
 def test_the_networks_slope_is_that_of_its_loss():
-    """Against differences of the loss itself, by a step so small that only one number of each part moves."""
+    """Against differences of the loss itself, a number of each part at a time."""
     rng = np.random.default_rng(0)
     network = Network.draw(10, 3, 3, rng)
     pictures, truth = rng.uniform(-0.5, 0.5, (4, 10, 10, 3)).astype(np.float32), np.array([0, 1, 2, 1])
