@@ -73,4 +73,4 @@ class ResetError(SkygardenError, RuntimeError):
 
 
 class DetectorError(SkygardenError, ValueError):
-    """A detector of jump pads cannot be read, learnt or used: damaged, of another version, or given no pictures."""
+    """A jump-pad detector cannot be read, or was shown something that is no frame."""
