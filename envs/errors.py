@@ -44,6 +44,14 @@ class DeliveryError(SkygardenError, ConnectionError):
     """Episodes do not come, or a learner cannot be reached: a worker or the connection is gone."""
 
 
+class WindowLostError(SkygardenError, RuntimeError):
+    """The game's window cannot be found or followed: none, several, no screen, or one that tells no positions."""
+
+
+class CaptureError(SkygardenError, RuntimeError):
+    """The screen cannot be read: a region of no size or off the screen, or a grab that failed."""
+
+
 class AnswerError(SkygardenError, ValueError):
     """An answer about trajectories does not fit its question: `reason` is "missing", "conflict" or "malformed"."""
 
