@@ -6,9 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,76 +16,6 @@ from envs.errors import WindowLostError
 from envs.window.locate import GameWindow, Rectangle, Sight, find_window
 
 pytest.importorskip("Xlib", reason="python-xlib is not installed")
-
-PATIENCE = 20.0  # s that a busy machine may take to do what was asked
-
-
-class Room:
-    """Windows on an X display, as other programs make them: through a connection of its own."""
-
-    def __init__(self, name: str) -> None:
-        from Xlib.display import Display
-
-        self.name = name
-        self.display: Any = Display(name)
-        self.root = self.display.screen().root
-        self._made: list[Any] = []
-
-    def window(
-        self,
-        title: str,
-        place: tuple[int, int, int, int] = (100, 50, 320, 240),
-        *,
-        pid: int | None = None,
-        border: int = 0,
-        shown: bool = True,
-        parent: Any = None,
-        **attributes: int,
-    ) -> Any:
-        """A window of a title at (left, top, width, height)."""
-        screen = self.display.screen()
-        made = (parent or self.root).create_window(*place, border, screen.root_depth, background_pixel=0, **attributes)
-        if title:
-            made.set_wm_name(title)
-            made.change_property(self._atom("_NET_WM_NAME"), self._atom("UTF8_STRING"), 8, title.encode())
-        if pid is not None:
-            made.change_property(self._atom("_NET_WM_PID"), self._atom("CARDINAL"), 32, [pid])
-        if shown:
-            made.map()
-        self._made.append(made)
-        self.display.sync()
-        return made
-
-    def do(self, action: Callable[..., object], *arguments: object, **named: object) -> None:
-        """Do something to a window, and wait until the server has done it."""
-        action(*arguments, **named)
-        self.display.sync()
-
-    def close(self) -> None:
-        """Take all windows away: a connection's windows go with it."""
-        from Xlib.error import ConnectionClosedError
-
-        with suppress(ConnectionClosedError):
-            self.display.close()
-
-    def _atom(self, name: str) -> int:
-        return self.display.intern_atom(name)
-
-
-@pytest.fixture
-def room(xvfb: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
-    """An empty screen, which is the present one."""
-    for name in ("WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DISPLAY", xvfb)
-    room = Room(xvfb)
-    room.root.warp_pointer(1200, 1000)  # out of every window's way
-    room.do(room.display.set_input_focus, 1, 0, 0)
-    yield room
-    room.close()
-    rest = Room(xvfb)
-    until(lambda: not rest.root.query_tree().children)
-    rest.close()
 
 
 @pytest.fixture
@@ -104,47 +32,34 @@ def found() -> Iterator[Callable[..., GameWindow]]:
         window.close()
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it has not happened"
-        time.sleep(0.02)
-
-
-def states(window: GameWindow) -> Iterator[str]:
-    """What each of many looks says."""
-    return (window.look().state for _ in itertools.count())
-
-
 # --- Finding
 
 
-def test_a_window_is_found_by_a_part_of_its_title(room: Room, found: Callable[..., GameWindow]):
+def test_a_window_is_found_by_a_part_of_its_title(room: Any, found: Callable[..., GameWindow]):
     made = room.window("Skygarden · the game")
     window = found("^Skygarden.*game$")
     assert (window.id, window.title) == (made.id, "Skygarden · the game")
     assert window.look() == Sight(Rectangle(100, 50, 320, 240), "visible", False)
 
 
-def test_an_old_title_is_read_as_latin_1(room: Room, found: Callable[..., GameWindow]):
+def test_an_old_title_is_read_as_latin_1(room: Any, found: Callable[..., GameWindow]):
     made = room.window("")
     room.do(made.set_wm_name, b"Caf\xe9")
     assert found("Café").id == made.id
 
 
-def test_no_window_fits_and_the_error_names_those_there_are(room: Room):
+def test_no_window_fits_and_the_error_names_those_there_are(room: Any):
     room.window("Editor")
     with pytest.raises(WindowLostError, match=r"no window titled 'Game': there are 'Editor' \(0x.*start the game"):
         find_window("Game", None)
 
 
-def test_there_is_no_window_at_all(room: Room):
+def test_there_is_no_window_at_all(room: Any):
     with pytest.raises(WindowLostError, match="no window titled 'Game': there is no window at all"):
         find_window("Game", None)
 
 
-def test_several_windows_fit_and_the_error_names_them_all(room: Room):
+def test_several_windows_fit_and_the_error_names_them_all(room: Any):
     for title in ("Game 1", "Game 2", "Other"):
         room.window(title)
     with pytest.raises(WindowLostError, match=r"2 are there: 'Game 1' .*'Game 2' .*close all but one") as caught:
@@ -152,7 +67,7 @@ def test_several_windows_fit_and_the_error_names_them_all(room: Room):
     assert "Other" not in str(caught.value)
 
 
-def test_a_window_is_found_by_its_process(room: Room, found: Callable[..., GameWindow]):
+def test_a_window_is_found_by_its_process(room: Any, found: Callable[..., GameWindow]):
     """A child process makes it and says nothing of who it is: the server knows."""
     code = (
         "from Xlib.display import Display; import time; d = Display(); s = d.screen()\n"
@@ -179,10 +94,10 @@ def test_a_window_is_found_by_its_process(room: Room, found: Callable[..., GameW
     finally:
         child.kill()
         child.communicate()
-    until(lambda: window.look().state == "gone")
+    room.until(lambda: window.look().state == "gone")
 
 
-def test_a_program_without_a_window_of_its_own_is_found_within_a_frame(room: Room, found: Callable[..., GameWindow]):
+def test_a_program_without_a_window_of_its_own_is_found_within_a_frame(room: Any, found: Callable[..., GameWindow]):
     """As under window managers that keep no list: the frame has no title, the game in it has."""
     frame = room.window("", (10, 20, 400, 300), border=2)
     made = room.window("Game", (5, 30, 320, 240), parent=frame)
@@ -200,7 +115,7 @@ def test_a_program_without_a_window_of_its_own_is_found_within_a_frame(room: Roo
 # --- Following
 
 
-def test_a_window_is_followed_where_it_moves(room: Room, found: Callable[..., GameWindow]):
+def test_a_window_is_followed_where_it_moves(room: Any, found: Callable[..., GameWindow]):
     made = room.window("Game", border=3)
     window = found("Game")
     assert window.look().client == Rectangle(103, 53, 320, 240)
@@ -221,7 +136,7 @@ def test_a_window_is_followed_where_it_moves(room: Room, found: Callable[..., Ga
     ],
 )
 def test_what_lies_above_covers_it(
-    room: Room, found: Callable[..., GameWindow], place: tuple[int, int, int, int], state: str
+    room: Any, found: Callable[..., GameWindow], place: tuple[int, int, int, int], state: str
 ):
     made = room.window("Game")
     window = found("Game")
@@ -235,7 +150,7 @@ def test_what_lies_above_covers_it(
     assert window.look().state == "visible"
 
 
-def test_the_border_of_what_lies_above_counts(room: Room, found: Callable[..., GameWindow]):
+def test_the_border_of_what_lies_above_counts(room: Any, found: Callable[..., GameWindow]):
     room.window("Game", (100, 100, 100, 100))
     window = found("Game")
     room.window("Other", (0, 0, 90, 200), border=5)  # 0 to 99
@@ -244,7 +159,7 @@ def test_the_border_of_what_lies_above_counts(room: Room, found: Callable[..., G
     assert window.look().state == "covered"
 
 
-def test_a_tooltip_may_hide_one_percent_and_an_ordinary_window_nothing(room: Room, found: Callable[..., GameWindow]):
+def test_a_tooltip_may_hide_one_percent_and_an_ordinary_window_nothing(room: Any, found: Callable[..., GameWindow]):
     room.window("Game", (100, 100, 100, 100))  # 10,000 pixels
     window = found("Game")
     tip = room.window("", (100, 100, 10, 10), override_redirect=1)
@@ -256,7 +171,7 @@ def test_a_tooltip_may_hide_one_percent_and_an_ordinary_window_nothing(room: Roo
     assert window.look().state == "covered"
 
 
-def test_what_draws_nothing_covers_nothing(room: Room, found: Callable[..., GameWindow]):
+def test_what_draws_nothing_covers_nothing(room: Any, found: Callable[..., GameWindow]):
     from Xlib import X
 
     room.window("Game")
@@ -266,7 +181,7 @@ def test_what_draws_nothing_covers_nothing(room: Room, found: Callable[..., Game
     assert window.look().state == "visible"
 
 
-def test_a_window_partly_off_the_screen_counts_as_covered(room: Room, found: Callable[..., GameWindow]):
+def test_a_window_partly_off_the_screen_counts_as_covered(room: Any, found: Callable[..., GameWindow]):
     made = room.window("Game", (960, 784, 320, 240))  # up to the last corner of 1280x1024
     window = found("Game")
     assert window.look().state == "visible"
@@ -276,7 +191,7 @@ def test_a_window_partly_off_the_screen_counts_as_covered(room: Room, found: Cal
     assert window.look().client == Rectangle(0, -1, 320, 240)
 
 
-def test_a_window_that_is_not_shown_is_minimised(room: Room, found: Callable[..., GameWindow]):
+def test_a_window_that_is_not_shown_is_minimised(room: Any, found: Callable[..., GameWindow]):
     made = room.window("Game")
     window = found("Game")
     room.do(made.unmap)
@@ -286,7 +201,7 @@ def test_a_window_that_is_not_shown_is_minimised(room: Room, found: Callable[...
 
 
 def test_a_destroyed_window_is_gone_and_stays_gone(
-    room: Room, found: Callable[..., GameWindow], capfd: pytest.CaptureFixture[str]
+    room: Any, found: Callable[..., GameWindow], capfd: pytest.CaptureFixture[str]
 ):
     made = room.window("Game")
     window = found("Game")
@@ -297,7 +212,7 @@ def test_a_destroyed_window_is_gone_and_stays_gone(
     assert capfd.readouterr() == ("", "")
 
 
-def test_another_window_of_the_same_number_is_not_the_game(room: Room, found: Callable[..., GameWindow]):
+def test_another_window_of_the_same_number_is_not_the_game(room: Any, found: Callable[..., GameWindow]):
     """A server gives a number again as soon as it is free: a game that was started anew often has the old one."""
     from Xlib.protocol import request
 
@@ -315,7 +230,7 @@ def test_another_window_of_the_same_number_is_not_the_game(room: Room, found: Ca
 # --- Focus
 
 
-def test_focus_raises_a_window_and_gives_it_the_keys(room: Room, found: Callable[..., GameWindow]):
+def test_focus_raises_a_window_and_gives_it_the_keys(room: Any, found: Callable[..., GameWindow]):
     made = room.window("Game")
     window = found("Game")
     other = room.window("Other", (0, 0, 500, 500))
@@ -327,7 +242,7 @@ def test_focus_raises_a_window_and_gives_it_the_keys(room: Room, found: Callable
 
 
 def test_focus_on_a_window_that_is_not_shown_does_no_harm(
-    room: Room, found: Callable[..., GameWindow], capfd: pytest.CaptureFixture[str]
+    room: Any, found: Callable[..., GameWindow], capfd: pytest.CaptureFixture[str]
 ):
     made = room.window("Game")
     window = found("Game")
@@ -337,7 +252,7 @@ def test_focus_on_a_window_that_is_not_shown_does_no_harm(
     assert capfd.readouterr() == ("", "")
 
 
-def test_focused_says_whether_an_injected_key_arrives(room: Room, found: Callable[..., GameWindow]):
+def test_focused_says_whether_an_injected_key_arrives(room: Any, found: Callable[..., GameWindow]):
     """Every place the focus can be, with the pointer in the window and out of it, against keys that XTEST sends."""
     from Xlib import X
 
@@ -364,11 +279,15 @@ def test_focused_says_whether_an_injected_key_arrives(room: Room, found: Callabl
 
 
 @pytest.fixture
-def doomed(xvfb_server: Callable[[], tuple[str, "subprocess.Popen[bytes]"]], monkeypatch: pytest.MonkeyPatch) -> Any:
+def doomed(
+    xvfb_server: Callable[[], tuple[str, "subprocess.Popen[bytes]"]],
+    room_on: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
     """A server of one's own, with a window titled Game."""
     name, server = xvfb_server()
     monkeypatch.setenv("DISPLAY", name)
-    room = Room(name)
+    room = room_on(name)
     room.window("Game")
     yield server
     server.send_signal(signal.SIGCONT)
@@ -429,7 +348,7 @@ def test_without_a_display_the_error_says_what_to_do(
 
 
 def test_under_wayland_a_window_that_x_does_not_know_is_refused_and_one_it_knows_is_found(
-    room: Room, found: Callable[..., GameWindow], monkeypatch: pytest.MonkeyPatch
+    room: Any, found: Callable[..., GameWindow], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     with pytest.raises(WindowLostError, match=r"no window titled 'Game'.*Wayland tells no program"):
@@ -442,7 +361,7 @@ def test_under_wayland_a_window_that_x_does_not_know_is_refused_and_one_it_knows
 
 
 @pytest.fixture
-def managed(room: Room, tmp_path: Path) -> Iterator[Room]:
+def managed(room: Any, tmp_path: Path) -> Iterator[Any]:
     """A screen whose windows openbox manages."""
     if shutil.which("openbox") is None:
         pytest.skip("no openbox here (Debian: apt install openbox)")
@@ -457,7 +376,7 @@ def managed(room: Room, tmp_path: Path) -> Iterator[Room]:
     # It forgets what is mapped while it starts, so try until it takes a window in.
     first = room.window("First")
     try:
-        until(lambda: room.do(first.map) or first.query_tree().parent.id != room.root.id)
+        room.until(lambda: room.do(first.map) or first.query_tree().parent.id != room.root.id)
         room.do(first.destroy)
         yield room
     finally:
@@ -465,41 +384,41 @@ def managed(room: Room, tmp_path: Path) -> Iterator[Room]:
         manager.wait()
 
 
-def test_a_managed_window_is_followed_without_its_frame(managed: Room, found: Callable[..., GameWindow]):
+def test_a_managed_window_is_followed_without_its_frame(managed: Any, found: Callable[..., GameWindow]):
     made = managed.window("Game")
-    until(lambda: made.query_tree().parent.id != managed.root.id)  # the frame
+    managed.until(lambda: made.query_tree().parent.id != managed.root.id)  # the frame
     window = found("Game")
-    until(lambda: window.look().state == "visible")
+    managed.until(lambda: window.look().state == "visible")
     client = window.look().client
     corner = managed.root.translate_coords(made, 0, 0)
     assert client == Rectangle(corner.x, corner.y, 320, 240)
     frame = made.query_tree().parent.query_tree().parent
     assert corner.y > (frame.get_geometry().y if frame else 0)  # a title bar is above it
     managed.do(made.configure, x=300, y=200, width=400)
-    until(lambda: (now := window.look().client) is not None and now.width == 400 and now.left >= 300)
+    managed.until(lambda: (now := window.look().client) is not None and now.width == 400 and now.left >= 300)
 
 
-def test_a_managed_window_is_covered_focused_and_minimised(managed: Room, found: Callable[..., GameWindow]):
+def test_a_managed_window_is_covered_focused_and_minimised(managed: Any, found: Callable[..., GameWindow]):
     from Xlib.protocol.event import ClientMessage
 
     game = managed.window("Game")
     window = found("Game")
-    until(lambda: window.look().state == "visible")
+    managed.until(lambda: window.look().state == "visible")
     other = managed.window("Other", (0, 0, 800, 700))
     cover = found("Other")
     cover.focus()
-    until(lambda: window.look().state == "covered" and cover.look().focused)
+    managed.until(lambda: window.look().state == "covered" and cover.look().focused)
     window.focus()
-    until(lambda: window.look() == Sight(window.look().client, "visible", True))
+    managed.until(lambda: window.look() == Sight(window.look().client, "visible", True))
     assert not cover.look().focused
     iconify = ClientMessage(
         window=game, client_type=managed.display.intern_atom("WM_CHANGE_STATE"), data=(32, [3, 0, 0, 0, 0])
     )
     managed.do(managed.root.send_event, iconify, 3 << 19)
-    until(lambda: window.look().state == "minimised")
+    managed.until(lambda: window.look().state == "minimised")
     assert found("Game").id == game.id  # still in the manager's list
     window.focus()
-    until(lambda: window.look().state == "visible" and window.look().focused)
+    managed.until(lambda: window.look().state == "visible" and window.look().focused)
     managed.do(game.destroy)
-    until(lambda: window.look().state == "gone")
+    managed.until(lambda: window.look().state == "gone")
     managed.do(other.destroy)
