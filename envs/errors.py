@@ -44,6 +44,10 @@ class DeliveryError(SkygardenError, ConnectionError):
     """Episodes do not come, or a learner cannot be reached: a worker or the connection is gone."""
 
 
+class PadLostError(SkygardenError, ConnectionError):
+    """The virtual pad cannot be opened, or the process that owns it is dead or hangs."""
+
+
 class AnswerError(SkygardenError, ValueError):
     """An answer about trajectories does not fit its question: `reason` is "missing", "conflict" or "malformed"."""
 
