@@ -189,7 +189,7 @@ class Pretrain(_Training):
     """Train a base policy on gameplay; a run that was stopped goes on."""
 
     policy: str = "scratch"  # to start from: a name, a file or a run's folder; "scratch" for random weights
-    data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
+    data: tuple[Path, ...] = (Path("data/gameplay"),)  # folders of recordings, or of gameplay (recorded, where missing)
     out: Path = Path("runs/base")  # folder of the run
 
     def run(self) -> None:

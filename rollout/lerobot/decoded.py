@@ -4,7 +4,7 @@ A window at a random place of a film costs the decoding of a second of it, on ev
 nothing, and 30 MB a minute.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,9 +44,8 @@ def decode(dataset: Dataset, config: CheckConfig) -> Iterator[Decoded]:
         yield Decoded(entry, tuple(faults))
 
 
-def list_decoded(dataset: Dataset) -> list[Path]:
-    """The decoded episodes that are still in the dataset, as `list_recordings` gives them."""
-    names = {entry.name for entry in dataset.entries()}
+def list_decoded(dataset: Dataset, names: Collection[str]) -> list[Path]:
+    """The decoded episodes of some names, as `list_recordings` gives them."""
     return [path for path in list_recordings(dataset.root / _FOLDER) if path.name.partition(".")[0] in names]
 
 

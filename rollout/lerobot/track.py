@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import DataError
-from envs.gamepad import BUTTONS, COMPONENTS, check
+from envs.gamepad import COMPONENTS, check
+from envs.window.pad import HELD
 
 FPS: Final = 10
 RAW_AXES: Final = ("LX", "LY", "RX", "RY", "LT", "RT")  # sticks in [-1, 1], up is positive; triggers in [0, 1]
-HELD: Final = (*BUTTONS, "START", "BACK")
 PAD: Final = RAW_AXES + tuple(f"{name} held" for name in HELD)  # the components of a pad's state
 
 

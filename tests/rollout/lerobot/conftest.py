@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from envs.gamepad import AXES, BUCKETS, BUTTONS
+from envs.window.pad import HELD
 from rollout.lerobot.dataset import Dataset
 from rollout.lerobot.journal import Header
-from rollout.lerobot.track import HELD, Held, Step
+from rollout.lerobot.track import Held, Step
 from rollout.lerobot.unfinished import Unfinished, finish
 
 SIZE = (96, 128)

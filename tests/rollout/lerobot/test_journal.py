@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from envs.errors import DataError
 from envs.gamepad import SIZES
+from envs.window.pad import HELD
 from rollout.lerobot.journal import Header, Journal, decode_steps, encode_step, read_journal
-from rollout.lerobot.track import HELD, RAW_AXES, Held, Step, Track
+from rollout.lerobot.track import RAW_AXES, Held, Step, Track
 
 HEADER = Header(name="a", task="go", fps=10, height=96, width=128)
 AXIS = st.floats(-1, 1, width=32)
