@@ -17,7 +17,7 @@ Frame = NDArray[np.uint8]
 class Start:
     """How an episode begins: the spawn's index, the character's name and the index of its skin."""
 
-    spawn: int
+    spawn: int | None  # None where a real game chose it and did not tell
     character: str
     skin: int
 
@@ -27,7 +27,7 @@ class View:
     """What comes back from a backend after a reset or a step."""
 
     frame: Frame  # (128, 128, 3) uint8
-    jumppad: str | None = None  # the pad that was reached, one of JUMPPADS
+    jumppad: str | None = None  # the pad that was reached, one of JUMPPADS; not where it is interrupted
     interrupted: str | None = None  # why the episode cannot go on, where that is so
     info: dict[str, Any] = field(default_factory=dict[str, Any])  # privileged, for evaluation only
 

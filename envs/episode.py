@@ -21,7 +21,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """What was done from a start to an ending. In the stand-in its frames follow from the seed and the actions.
+    """What was done from a start to an ending. In the stand-in its frames follow from the start and the actions.
 
     Raises: DataError: the parts do not fit together.
     """
@@ -31,9 +31,10 @@ class Episode:
     actions: NDArray[np.uint8]  # (T, 16)
     log_probs: NDArray[np.float32]  # (T,) nats, of the actions when they were taken
     features: NDArray[np.float16]  # (T or the time limit, width), what the agent's head read; width 0 without one
-    positions: NDArray[np.float32]  # (T + 1, 3) metres, for evaluation only
+    positions: NDArray[np.float32]  # (T + 1, 3) metres, for evaluation only; (0, 3) where a real game does not tell
     ending: Ending
     jumppad: str | None  # the pad that was reached, one of JUMPPADS
+    interrupted: str | None = None  # why, where it was
 
     def __post_init__(self) -> None:
         steps = len(self.actions)
@@ -41,7 +42,7 @@ class Episode:
             "actions": steps > 0 and self.actions.shape == (steps, len(COMPONENTS)),
             "log_probs": self.log_probs.shape == (steps,),
             "features": self.features.ndim == 2 and len(self.features) >= steps,
-            "positions": self.positions.shape == (steps + 1, 3),
+            "positions": self.positions.shape in ((steps + 1, 3), (0, 3)),
         }
         if not all(fits.values()):
             wrong = ", ".join(f"{part} {getattr(self, part).shape}" for part, fit in fits.items() if not fit)
@@ -49,6 +50,8 @@ class Episode:
         arrived = self.ending == Ending.TERMINATED
         if self.jumppad not in (JUMPPADS if arrived else (None,)):
             raise DataError(f"an episode ends on a pad or otherwise, got {self.jumppad!r} and {self.ending.value}")
+        if (self.interrupted is not None) != (self.ending == Ending.INTERRUPTED):
+            raise DataError(f"an interrupted episode has a reason, and no other, got {self.interrupted!r}")
 
     def __len__(self) -> int:
         """Steps, of 0.1 s."""

@@ -4,6 +4,7 @@ Source: paper, section 2. The task is the paper's; the backend decides in which 
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from envs.screen import Screen
 from envs.standin.backend import StandinBackend
 from envs.task import MAX_STEPS, Reward, RewardKind, check_seed, draw_start
 
-BACKENDS: Final = ("standin",)
+BACKENDS: Final = ("standin", "window")
 RENDER_MODES: Final = ("rgb_array", "human")
 FPS: Final = 10
 _LARGEST: Final = 4096  # pixels, of a rendered frame's side
@@ -26,14 +27,27 @@ METADATA: Final[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_f
 Frame = NDArray[np.uint8]
 
 
-def make_backend(name: str, **settings: Any) -> Backend:
-    """The backend of a name.
+def make_backend(
+    name: str, *, profile: str | Path | None = None, seed: int = 0, spawn_animation: bool = False
+) -> Backend:
+    """The backend of a name, with the settings that are its own.
 
-    Raises: OptionError: there is no such backend.
+    Raises: OptionError: there is no such backend, or it has no such setting. ProfileError: as `load_profile`.
     """
     if name not in BACKENDS:
         raise OptionError(f"unknown backend {name!r}; there are {', '.join(BACKENDS)}")
-    return StandinBackend(**settings)
+    if name == "standin":
+        if profile is not None:
+            raise OptionError(f"profile={str(profile)!r} is of a game's window; say backend='window' with it")
+        return StandinBackend(seed, spawn_animation)
+    if profile is None:
+        raise OptionError("backend='window' needs profile=, a game's .toml file or the name of one in the box")
+    if seed or spawn_animation:
+        raise OptionError("seed and spawn_animation are the stand-in's; a real game looks as it looks: leave them out")
+    from envs.window.backend import WindowBackend
+    from envs.window.profile import load_profile
+
+    return WindowBackend(load_profile(profile))
 
 
 class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
@@ -41,10 +55,12 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
 
     Observations are frames, (128, 128, 3) uint8, ten a second; actions are MultiDiscrete([2] * 12 + [11] * 4), see
     `envs.gamepad`. The reward is 0 unless asked for. `info` holds privileged state for evaluation: `jumppad` (the pad
-    reached, or None), `spawn`, `character`, `skin`, `position` (metres), `falls`.
+    reached, or None), `spawn`, `character`, `skin`, `position` (metres), `falls`. Where the game was lost on the way,
+    the episode is truncated and `info["interrupted"]` says why: nothing follows from it.
 
     Args:
-        backend: "standin".
+        backend: "standin", or "window" for a game's window; see `envs.window.backend` for its `info`.
+        profile: of the game, with backend="window": a .toml file, or the name of one in the box.
         reward: "none", or "jumppad" for 1 on reaching `target` (any pad where it is None).
         render_mode: "rgb_array" or "human".
         render_size: (width, height) of rendered frames, in pixels.
@@ -59,6 +75,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         self,
         *,
         backend: str = "standin",
+        profile: str | Path | None = None,
         reward: RewardKind = "none",
         target: str | None = None,
         render_mode: str | None = None,
@@ -74,13 +91,14 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         self.action_space = gamepad.space()
         self.render_mode = render_mode
         self._reward = Reward(reward, target)
-        self._backend = make_backend(backend, dressing=seed, spawn_animation=spawn_animation)
+        self._backend = make_backend(backend, profile=profile, seed=seed, spawn_animation=spawn_animation)
         self._size = render_size
         self._screen = Screen("Skygarden", render_size, FPS) if render_mode == "human" else None
         self._steps: int | None = None  # since the reset; None where a reset is due
         self._closed = False
         self._made_with: dict[str, Any] = {
             "backend": backend,
+            "profile": profile,
             "reward": reward,
             "target": target,
             "render_mode": render_mode,
@@ -114,7 +132,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
         view = self._backend.step(checked)
         self._steps += 1
         terminated = view.jumppad is not None
-        truncated = not terminated and self._steps >= MAX_STEPS
+        truncated = not terminated and (self._steps >= MAX_STEPS or view.interrupted is not None)
         if terminated or truncated:
             self._steps = None
         self._show()
@@ -147,7 +165,7 @@ class SkygardenEnv(gym.Env[Frame, NDArray[np.integer[Any]]]):
             self._screen.show(self._backend.picture(*self._size))
 
     def _info(self, view: View) -> dict[str, Any]:
-        return {"jumppad": view.jumppad, **view.info}
+        return {"jumppad": view.jumppad, "interrupted": view.interrupted, **view.info}
 
 
 def _check_size(size: Any) -> None:

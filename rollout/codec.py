@@ -99,7 +99,8 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         raise DataError(f"the time limit is {MAX_STEPS} steps, got an episode truncated after {steps} steps")
     if message.jumppad not in ("", *JUMPPADS):
         raise DataError(f"the pads are {', '.join(JUMPPADS)}, got {_short(message.jumppad)}")
-    if message.spawn >= SPAWNS or len(message.character) > _LONGEST_NAME:
+    spawn = message.spawn if message.HasField("spawn") else None
+    if (spawn or 0) >= SPAWNS or len(message.character) > _LONGEST_NAME:
         raise DataError(f"there is no start {message.spawn}, {_short(message.character)}")
     if not math.isfinite(message.temperature):
         raise DataError(f"the temperature is not a finite number, got {message.temperature}")
@@ -111,11 +112,11 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         raise DataError("a log-probability is above 0")
     episode = Episode(
         seed=message.seed,
-        start=Start(message.spawn, message.character, message.skin),
+        start=Start(spawn, message.character, message.skin),
         actions=actions,
         log_probs=log_probs,
         features=_array("features", message.features, "<f2", (MAX_STEPS, width)),
-        positions=_array("positions", message.positions, "<f4", (steps + 1, 3)),
+        positions=_array("positions", message.positions, "<f4", (steps + 1 if message.positions else 0, 3)),
         ending=_FROM_WIRE[message.ending],
         jumppad=message.jumppad or None,
     )

@@ -56,7 +56,7 @@ def collect(
 
     Args: envs: batched environments that begin anew with the next step. padded: whether the agent sees black frames
       after the end, up to the time limit, and the episode holds its features of them.
-    Yields: the episodes, in the order of their seeds.
+    Yields: the episodes, in the order of their seeds, the interrupted ones among them.
     Raises: OptionError: environments that begin anew in another way.
     """
     if envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
@@ -73,9 +73,11 @@ class _Round:
         self._envs, self._agent, self._seeds = envs, agent, seeds
         self._steps = np.zeros(count, np.int64)
         self._jumppads: list[str | None] = [None] * count
+        self._interrupted: list[str | None] = [None] * count
         self._actions = np.zeros((count, MAX_STEPS, len(SIZES)), np.uint8)
         self._log_probs = np.zeros((count, MAX_STEPS), np.float32)
         self._positions = np.zeros((count, MAX_STEPS + 1, 3), np.float32)
+        self._located = True  # whether the game tells where the player is
         self._features: list[NDArray[np.float16]] = []
 
     def play(self, padded: bool) -> list[Episode]:
@@ -86,7 +88,9 @@ class _Round:
         self._agent.reset(np.ones(count, np.bool_))
         places = (infos[name].tolist() for name in ("spawn", "character", "skin"))
         starts = [Start(*start) for start in zip(*places, strict=True)]
-        self._positions[:, 0] = infos["position"]
+        self._located = "position" in infos
+        if self._located:
+            self._positions[:, 0] = infos["position"]
         running = np.ones(count, np.bool_)
         for step in range(MAX_STEPS):
             if not running.all():
@@ -96,10 +100,13 @@ class _Round:
             if running.any():
                 self._actions[:, step], self._log_probs[:, step] = decision.actions, decision.log_probs
                 frames, _, terminated, truncated, infos = envs.step(decision.actions)
-                self._positions[running, step + 1] = infos["position"][running]
+                if self._located:
+                    self._positions[running, step + 1] = infos["position"][running]
                 self._steps += running
                 for k in np.flatnonzero(running & terminated).tolist():
                     self._jumppads[k] = infos["jumppad"][k]
+                for k in np.flatnonzero(running & truncated).tolist():
+                    self._interrupted[k] = infos["interrupted"][k] if "interrupted" in infos else None
                 running &= ~(terminated | truncated)
             if not (padded or running.any()):
                 break
@@ -107,14 +114,16 @@ class _Round:
         return [self._episode(k, starts[k], features[k], padded) for k in range(len(self._seeds))]
 
     def _episode(self, k: int, start: Start, features: NDArray[np.float16], padded: bool) -> Episode:
-        steps = int(self._steps[k])
+        steps, interrupted = int(self._steps[k]), self._interrupted[k]
+        ending = Ending.TRUNCATED if self._jumppads[k] is None else Ending.TERMINATED
         return Episode(
             seed=self._seeds[k],
             start=start,
             actions=self._actions[k, :steps].copy(),
             log_probs=self._log_probs[k, :steps].copy(),
             features=(features if padded else features[:steps]).copy(),
-            positions=self._positions[k, : steps + 1].copy(),
-            ending=Ending.TRUNCATED if self._jumppads[k] is None else Ending.TERMINATED,
+            positions=self._positions[k, : steps + 1 if self._located else 0].copy(),
+            ending=ending if interrupted is None else Ending.INTERRUPTED,
             jumppad=self._jumppads[k],
+            interrupted=interrupted,
         )

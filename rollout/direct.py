@@ -36,6 +36,8 @@ class DirectWorkers:
         self._player.load_head(self._heads[assignment.version])
         played: list[tuple[Episode, Stamp]] = []
         for index, episode in enumerate(self._player.play(assignment.seeds, assignment.sampling_seed)):
+            if episode.interrupted is not None:
+                continue
             key = Key("direct", 0, self._sent)
             contract = self._contract
             stamp = Stamp(

@@ -16,15 +16,16 @@ MakeEnvs = Callable[[int], VectorEnv[Any, Any, Any]]
 
 
 class Player:
-    """Plays padded episodes, as many at once as it is asked for.
+    """Plays padded episodes, as many at once as it is asked for and the game allows.
 
-    Args: make_envs: makes a number of batched environments that begin anew with the next step.
+    Args: make_envs: makes up to a number of batched environments that begin anew with the next step.
     """
 
     def __init__(self, policy: Policy, acting: ActorConfig, make_envs: MakeEnvs = SkygardenVectorEnv) -> None:
         self._policy, self._acting, self._make_envs = policy, acting, make_envs
         self._actor: Actor | None = None
         self._envs: VectorEnv[Any, Any, Any] | None = None
+        self._asked = 0  # for so many environments
 
     def load_head(self, weights: Mapping[str, Tensor]) -> None:
         """Play with the weights of another head from now on."""
@@ -33,11 +34,12 @@ class Player:
             self._actor.load_head(weights)
 
     def play(self, seeds: Sequence[int], sampling_seed: int) -> Iterator[Episode]:
-        """Play an episode from each seed; the same head and seeds make the same episodes."""
-        if self._envs is None or self._actor is None or self._envs.num_envs != len(seeds):
+        """Play an episode from each seed; in the stand-in the same head and seeds make the same episodes."""
+        if self._envs is None or self._actor is None or self._asked != len(seeds):
             self.close()
             self._envs = self._make_envs(len(seeds))
-            self._actor = Actor(self._policy, len(seeds), self._acting, seed=sampling_seed)
+            self._asked = len(seeds)
+            self._actor = Actor(self._policy, self._envs.num_envs, self._acting, seed=sampling_seed)
         self._actor.seed(sampling_seed)
         yield from collect(self._envs, self._actor, seeds, padded=True)
 

@@ -21,19 +21,23 @@ def write_episodes(path: Path, episodes: Sequence[Episode], about: Mapping[str, 
     """Write episodes in place of what is there.
 
     Args: about: anything JSON can hold: who played them, and how.
-    Raises: DataError: there are none, or their features differ in width. CheckpointError: the file cannot be written.
+    Raises: DataError: there are none, one was interrupted, or their features differ in width. CheckpointError: the file
+      cannot be written.
     """
+    if any(episode.ending == Ending.INTERRUPTED for episode in episodes):
+        raise DataError("nothing follows from an interrupted episode; leave it out")
     widths = {episode.features.shape[1] for episode in episodes}
     if len(widths) != 1:
         raise DataError(f"episodes of one agent have features of one width, got {sorted(widths) or 'no episode'}")
     columns = {
         "seed": np.array([e.seed for e in episodes], np.int64),
-        "spawn": np.array([e.start.spawn for e in episodes], np.int64),
+        "spawn": np.array([-1 if e.start.spawn is None else e.start.spawn for e in episodes], np.int64),
         "skin": np.array([e.start.skin for e in episodes], np.int64),
         "ending": np.array([_ENDINGS.index(e.ending) for e in episodes], np.int64),
         "jumppad": np.array([JUMPPADS.index(e.jumppad) if e.jumppad else -1 for e in episodes], np.int64),
         "steps": np.array([len(e) for e in episodes], np.int64),
         "frames": np.array([len(e.features) for e in episodes], np.int64),
+        "places": np.array([len(e.positions) for e in episodes], np.int64),
         "actions": np.concatenate([e.actions for e in episodes]),
         "log_probs": np.concatenate([e.log_probs for e in episodes]),
         "features": np.concatenate([e.features for e in episodes]),
@@ -62,14 +66,14 @@ def _episodes(columns: Mapping[str, NDArray[Any]], characters: Sequence[str]) ->
         "actions": np.cumsum(steps)[:-1],
         "log_probs": np.cumsum(steps)[:-1],
         "features": np.cumsum(frames)[:-1],
-        "positions": np.cumsum(steps + 1)[:-1],
+        "positions": np.cumsum(columns.get("places", steps + 1))[:-1],  # as it was when all games told
     }
     parts = {name: np.split(columns[name], where) for name, where in cuts.items()}
     numbers: dict[str, list[int]] = {name: columns[name].tolist() for name in _NUMBERS}
     return [
         Episode(
             seed=numbers["seed"][k],
-            start=Start(numbers["spawn"][k], characters[k], numbers["skin"][k]),
+            start=Start(spawn if (spawn := numbers["spawn"][k]) >= 0 else None, characters[k], numbers["skin"][k]),
             actions=parts["actions"][k],
             log_probs=parts["log_probs"][k],
             features=parts["features"][k],

@@ -99,9 +99,13 @@ class _Work:
     def _play(self, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
         if assignment.head:
             player.load_head(decode_head(assignment.head, self._policy.head))
-        before = self._sent
+        done = 0
         try:
             for index, episode in enumerate(player.play(list(assignment.seeds), assignment.sampling_seed)):
+                if episode.interrupted is not None:
+                    self._drop(assignment, index, episode.interrupted)
+                    done = index + 1
+                    continue
                 stamp = Stamp(
                     Key(self._config.name, self._incarnation, self._sent),
                     assignment.number,
@@ -113,11 +117,15 @@ class _Work:
                 )
                 self._outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
                 self._sent += 1
+                done = index + 1
         except SkygardenError as error:  # the game was lost: the others of this assignment are not played
-            log.warning("assignment %d was interrupted: %s", assignment.number, error)
-            for lost in range(self._sent - before, len(assignment.seeds)):
-                dropped = wire.Dropped(assignment=assignment.number, index=lost, reason=str(error))
-                self._outbox.put(wire.FromWorker(dropped=dropped))
+            for lost in range(done, len(assignment.seeds)):
+                self._drop(assignment, lost, str(error))
+
+    def _drop(self, assignment: wire.Assignment, index: int, reason: str) -> None:
+        log.warning("episode %d of assignment %d was interrupted: %s", index, assignment.number, reason)
+        dropped = wire.Dropped(assignment=assignment.number, index=index, reason=reason)
+        self._outbox.put(wire.FromWorker(dropped=dropped))
 
     def _acting(self, contract: wire.Welcome) -> ActorConfig:
         return ActorConfig(

@@ -160,6 +160,22 @@ class Play:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Game:
+    """The stand-in as an ordinary game: a window with a start menu, at 60 frames a second, for gamepad or keyboard."""
+
+    size: tuple[int, int] = (640, 480)  # pixels, of the window's width and height; it can be resized
+    dressing: int = 0  # seed of what the world looks like
+    seed: int | None = None  # of the starts that are "any"; default: another one each time
+    log: Path | None = None  # a file for what happens, a line of JSON for each event
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.game.loop import GameConfig, run_game
+
+        run_game(GameConfig(size=self.size, dressing=self.dressing, seed=self.seed, log=self.log))
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportBleedingEdge:
     """Check the published sample of Bleeding Edge gameplay and make it a data folder for `pretrain`."""
 
@@ -489,6 +505,7 @@ COMMANDS = {
     "import-bleeding-edge": ImportBleedingEdge,
     "watch": Watch,
     "play": Play,
+    "game": Game,
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,

@@ -1,12 +1,13 @@
 """What a policy does: which pads it reaches from where, as a table, figures, pictures and videos."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -35,23 +36,43 @@ def evaluate(
     """
     if videos < 0:
         raise OptionError(f"an evaluation makes 0 or more videos, got {videos}")
-    played = play(settings)
+    reel = _Reel(out, videos)
+    played = play(settings, filmed=None if settings.game.redrawn else reel.add)
     results = summarise(played, settings, aim)
     out.mkdir(parents=True, exist_ok=True)
     title = f"{title or Path(settings.policy).stem}, {len(played)} episodes"
     bar_chart(out / "pads.png", {title: results})
-    routes = [(episode.jumppad, episode.positions) for episode in played]
-    route_map(out / "trajectories.png", routes, title)
-    heat_map(out / "heat.png", routes, title)
-    for stale in out.glob("episode-*.mp4"):
-        stale.unlink()
-    for k, episode in enumerate(played[:videos]):
-        write_video(out / f"episode-{k:02d}-{episode.jumppad or 'none'}.mp4", film(episode), scale=4)
+    if settings.game.redrawn:  # a real game tells nobody where the player is
+        routes = [(episode.jumppad, episode.positions) for episode in played]
+        route_map(out / "trajectories.png", routes, title)
+        heat_map(out / "heat.png", routes, title)
+        for episode in played[:videos]:
+            reel.add(film(episode), episode.jumppad)
+    reel.close()
     write_text(out / "results.json", json.dumps(results, indent=2))
     console = Console()
     console.print(_table(results, title))
     console.print(f"results, pictures and videos are in {out}")
     return results
+
+
+class _Reel:
+    """The videos of the first episodes, in place of those that are there."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._folder, self._count = folder, count
+        self._made: list[Path] = []
+
+    def add(self, frames: Iterable[NDArray[np.uint8]], jumppad: str | None) -> None:
+        if len(self._made) < self._count:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._made.append(self._folder / f"episode-{len(self._made):02d}-{name(jumppad)}.mp4")
+            write_video(self._made[-1], frames, scale=4)
+
+    def close(self) -> None:
+        """Leave no other video behind."""
+        for stale in set(self._folder.glob("episode-*.mp4")) - set(self._made):
+            stale.unlink()
 
 
 def summarise(episodes: Sequence[Episode], settings: Rollouts, aim: Aim | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.episode import Episode
+from envs.errors import DataError
 from envs.standin.characters import NAMES
 from envs.standin.replay import Recorder, Replay, ReplayReader
 from envs.standin.simulation import picture_of
@@ -38,8 +39,13 @@ def pictures(episode: Episode, size: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def _at_start(episode: Episode) -> Recorder:
-    """A match in which the episode's life has just begun."""
+    """A match in which the episode's life has just begun.
+
+    Raises: DataError: the episode was played in a real game.
+    """
     start = episode.start
+    if start.spawn is None or not len(episode.positions):
+        raise DataError("an episode of a game's window cannot be drawn again; only those of the stand-in can")
     recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
     recorder.begin(start.spawn)
     return recorder

@@ -1,6 +1,7 @@
-"""Reads a person's hands: the keyboard, or any gamepad that SDL knows, as a `Gamepad`."""
+"""Reads a person's hands: the keyboard, or any gamepad that SDL knows, as a `Gamepad` and as single presses."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pygame
@@ -12,10 +13,17 @@ HELP: Final = (
     "W A S D run, arrows look, space jump, shift dodge, J K strike, L throw, U O cast, I guard, 1-4 emote, "
     "R new life, Esc end"
 )
+ESCAPE: Final = "ESCAPE"  # presses that are no button of a `Gamepad`; a pad has no key to end a game with
+NEW_LIFE: Final = "NEW LIFE"
 
 _KEYS: Final = {
     "A": keys.K_SPACE, "B": keys.K_LSHIFT, "X": keys.K_j, "Y": keys.K_k, "LB": keys.K_u, "RB": keys.K_o,
     "LT": keys.K_i, "RT": keys.K_l, "UP": keys.K_1, "DOWN": keys.K_2, "LEFT": keys.K_3, "RIGHT": keys.K_4,
+}  # fmt: skip
+_KEY_PRESSES: Final = {key: button for button, key in _KEYS.items()} | {
+    keys.K_w: "UP", keys.K_s: "DOWN", keys.K_a: "LEFT", keys.K_d: "RIGHT",
+    keys.K_UP: "UP", keys.K_DOWN: "DOWN", keys.K_LEFT: "LEFT", keys.K_RIGHT: "RIGHT",
+    keys.K_RETURN: "START", keys.K_KP_ENTER: "START", keys.K_ESCAPE: ESCAPE, keys.K_r: NEW_LIFE,
 }  # fmt: skip
 _PAD_BUTTONS: Final = {
     "A": keys.CONTROLLER_BUTTON_A, "B": keys.CONTROLLER_BUTTON_B, "X": keys.CONTROLLER_BUTTON_X,
@@ -24,9 +32,24 @@ _PAD_BUTTONS: Final = {
     "DOWN": keys.CONTROLLER_BUTTON_DPAD_DOWN, "LEFT": keys.CONTROLLER_BUTTON_DPAD_LEFT,
     "RIGHT": keys.CONTROLLER_BUTTON_DPAD_RIGHT,
 }  # fmt: skip
+_PAD_PRESSES: Final = {number: button for button, number in _PAD_BUTTONS.items()} | {
+    keys.CONTROLLER_BUTTON_START: "START",
+    keys.CONTROLLER_BUTTON_BACK: "BACK",
+}
 _TRIGGERS: Final = {"LT": keys.CONTROLLER_AXIS_TRIGGERLEFT, "RT": keys.CONTROLLER_AXIS_TRIGGERRIGHT}
 _DEAD_ZONE: Final = 0.12
 _FULL: Final = 32767
+_FLICK: Final = 0.5  # a stick pushed this far is a press,
+_UNFLICK: Final = 0.3  # and can be the next one once it has come back to here
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What hands do at a moment, and what they have done since the one before."""
+
+    pad: Gamepad = field(default_factory=Gamepad)  # held now, or tapped since
+    presses: tuple[str, ...] = ()  # in order: buttons, START, BACK, ESCAPE, NEW LIFE; a stick's flick is a direction
+    closed: bool = False  # by the window's own button
 
 
 def from_keyboard(held: Container[int]) -> Gamepad:
@@ -61,45 +84,66 @@ def from_controller(button: Callable[[int], bool], axis: Callable[[int], int]) -
     )
 
 
+def flicked(pad: Gamepad, before: frozenset[str]) -> frozenset[str]:
+    """The directions that either stick is pushed in, given those that it was pushed in before."""
+    pushes = {
+        "UP": max(pad.ly, pad.ry),
+        "DOWN": max(-pad.ly, -pad.ry),
+        "LEFT": max(-pad.lx, -pad.rx),
+        "RIGHT": max(pad.lx, pad.rx),
+    }
+    return frozenset(name for name, push in pushes.items() if push > (_UNFLICK if name in before else _FLICK))
+
+
 class Hands:
-    """The person at this machine. A gamepad that is touched takes the place of the keyboard."""
+    """The person at this machine. A gamepad that is touched takes the place of the keyboard.
+
+    Gamepads may come and go; one that is gone holds nothing.
+    """
 
     def __init__(self) -> None:
         from pygame._sdl2 import controller  # SDL's own names for any pad's buttons
 
         self._controller: Any = controller
         controller.init()
-        self._pads: dict[int, Any] = {}
+        self._pads = self._plugged_in()
         self._held: set[int] = set()
-        self.ended = False
-        self.wants_new_life = False
+        self._flicked: frozenset[str] = frozenset()
 
-    def read(self) -> Gamepad:
-        """What the hands do now. Sets `ended` and `wants_new_life` (R, or START) where the person asked for it."""
-        self.wants_new_life = False
-        taps: set[int] = set()  # pressed and let go again since the last time
-        for event in pygame.event.get():
+    def read(self, events: Iterable[pygame.event.Event]) -> Touch:
+        """What the hands do now, given all of pygame's events since the last call."""
+        keys_down: list[int] = []  # they may be up again by now
+        pad_down: list[str] = []
+        presses: list[str] = []
+        closed = False
+        for event in events:
             if event.type == pygame.QUIT:
-                self.ended = True
+                closed = True
             elif event.type == pygame.KEYDOWN:
-                self.ended |= event.key == keys.K_ESCAPE
-                self.wants_new_life |= event.key == keys.K_r
                 self._held.add(event.key)
-                taps.add(event.key)
+                keys_down.append(event.key)
+                presses += [_KEY_PRESSES[event.key]] if event.key in _KEY_PRESSES else []
             elif event.type == pygame.KEYUP:
                 self._held.discard(event.key)
-            elif event.type == pygame.CONTROLLERBUTTONDOWN:
-                self.wants_new_life |= event.button == keys.CONTROLLER_BUTTON_START
-        for pad in self._plugged_in():
-            hands = from_controller(pad.get_button, pad.get_axis)
-            if hands != Gamepad():
-                return hands
-        return from_keyboard(self._held | taps)
+            elif event.type == pygame.CONTROLLERBUTTONDOWN and event.button in _PAD_PRESSES:
+                pad_down.append(_PAD_PRESSES[event.button])
+                presses.append(pad_down[-1])
+            elif event.type in (pygame.CONTROLLERDEVICEADDED, pygame.CONTROLLERDEVICEREMOVED):
+                self._pads = self._plugged_in()
+        touched = self._touched(pad_down)
+        flicks = flicked(touched, self._flicked)
+        presses += sorted(flicks - self._flicked)
+        self._flicked = flicks
+        pad = touched if touched != Gamepad() else from_keyboard(self._held.union(keys_down))
+        return Touch(pad, tuple(presses), closed)
+
+    def _touched(self, tapped: list[str]) -> Gamepad:
+        """The first gamepad that is not at rest, with the buttons that were tapped on any; else one at rest."""
+        attached = (from_controller(pad.get_button, pad.get_axis) for pad in self._pads if pad.attached())
+        hands = next((hands for hands in attached if hands != Gamepad()), Gamepad())
+        return replace(hands, pressed=hands.pressed.union(_PAD_BUTTONS.keys() & tapped))
 
     def _plugged_in(self) -> list[Any]:
+        """Every gamepad that there is, open."""
         present = range(self._controller.get_count())
-        for index in present:
-            if index not in self._pads and self._controller.is_controller(index):
-                self._pads[index] = self._controller.Controller(index)
-        self._pads = {index: pad for index, pad in self._pads.items() if index in present}
-        return list(self._pads.values())
+        return [self._controller.Controller(index) for index in present if self._controller.is_controller(index)]

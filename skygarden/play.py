@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pygame
 
 from envs.backend import SPAWNS
 from envs.errors import OptionError
@@ -11,7 +12,7 @@ from envs.screen import Screen
 from envs.standin.characters import NAMES, SKINS
 from envs.standin.replay import Recorder
 from envs.standin.simulation import picture_of
-from skygarden.hands import HELP, Hands
+from skygarden.hands import ESCAPE, HELP, NEW_LIFE, Hands, Touch
 
 
 def play(character: str, skin: int, record: Path | None, size: int) -> None:
@@ -30,9 +31,11 @@ def play(character: str, skin: int, record: Path | None, size: int) -> None:
         recorder.begin(int(rng.integers(SPAWNS)))
         screen.show(picture_of(recorder.stage, recorder.body, index, skin, size, size))
         hands = Hands()
-        while not hands.ended:
-            recorder.step(encode(hands.read()))
-            if hands.wants_new_life:
+        touch = Touch()
+        while not touch.closed and ESCAPE not in touch.presses:
+            touch = hands.read(pygame.event.get())
+            recorder.step(encode(touch.pad))
+            if not {"START", NEW_LIFE}.isdisjoint(touch.presses):
                 recorder.begin(int(rng.integers(SPAWNS)))
             screen.show(picture_of(recorder.stage, recorder.body, index, skin, size, size))
     finally:

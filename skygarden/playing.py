@@ -1,23 +1,28 @@
 """Lets a policy play a number of episodes on this machine, with progress shown."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
-import gymnasium as gym
 from rich.console import Console
 from rich.progress import track
 
 from agents.checkpoint import trunk_hash
 from agents.inference import Actor, ActorConfig
 from envs.episode import Episode
-from envs.errors import OptionError
+from envs.errors import OptionError, WindowLostError
 from envs.task import MAX_STEPS
 from rollout.collect import Agent, RandomAgent, collect
+from rollout.games import Game, alone
 from rollout.store import write_episodes
+from skygarden.filming import Ended, Filmed
 from skygarden.policies import named_policy
 
 RANDOM: Final = "random"  # an agent that presses anything
+_PATIENCE: Final = 5  # episodes in a row that may be interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +32,52 @@ class Rollouts:
     policy: str
     episodes: int = 1000
     seed: int = 0  # of the first start, the others follow by one, and of the actions drawn
-    environments: int = 64  # at once
+    environments: int = 64  # at once, in the stand-in
     acting: ActorConfig = field(default_factory=ActorConfig)
+    game: Game = field(default_factory=Game)
 
     def __post_init__(self) -> None:
         if min(self.episodes, self.environments) < 1 or self.seed < 0:
             raise OptionError(f"playing takes 1 or more episodes and environments, got {self}")
 
 
-def play(settings: Rollouts, *, padded: bool = False) -> list[Episode]:
-    """Play the episodes; `padded` as `rollout.collect.collect`.
+def play(settings: Rollouts, *, padded: bool = False, filmed: Ended | None = None) -> list[Episode]:
+    """Play the episodes; where one is interrupted, another takes its place.
 
-    Raises: as `named_policy`.
+    Args: padded: as `rollout.collect.collect`. filmed: takes what each showed, see `skygarden.filming`; only of a
+      window's game, as the stand-in's is drawn again.
+    Raises: as `named_policy`. WindowLostError: the game is interrupted again and again.
     """
-    count = min(settings.environments, settings.episodes)
+    count = min(settings.environments, settings.episodes) if settings.game.redrawn else 1
     agent: Agent = RandomAgent(settings.seed)
     if settings.policy != RANDOM:
         agent = Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed)
-    envs: Any = cast("Any", gym).make_vec("Skygarden-v0", num_envs=count, vectorization_mode="vector_entry_point")
-    try:
-        episodes = collect(envs, agent, range(settings.seed, settings.seed + settings.episodes), padded=padded)
-        return list(track(episodes, f"{settings.policy} plays", total=settings.episodes))
-    finally:
-        envs.close()
+    envs = alone(Filmed(settings.game.single(), filmed)) if filmed is not None else settings.game.make(count)
+    with closing(envs):
+        tries = settings.episodes * (1 if settings.game.redrawn else _PATIENCE)  # at most
+        episodes = collect(envs, agent, range(settings.seed, settings.seed + tries), padded=padded)
+        whole = islice(_whole(episodes), settings.episodes)
+        return list(track(whole, f"{settings.policy} plays", total=settings.episodes))
+
+
+def _whole(episodes: Iterator[Episode]) -> Iterator[Episode]:
+    """Without those that were interrupted.
+
+    Raises: WindowLostError: too many in a row were.
+    """
+    lost = 0
+    for episode in episodes:
+        if episode.interrupted is None:
+            lost = 0
+            yield episode
+            continue
+        lost += 1
+        Console().print(f"an episode was interrupted and does not count: {episode.interrupted}")
+        if lost == _PATIENCE:
+            raise WindowLostError(
+                f"{lost} episodes in a row were interrupted, the last one as {episode.interrupted}; "
+                "`skygarden doctor` shows what is wrong"
+            )
 
 
 def collect_to(settings: Rollouts, out: Path) -> None:

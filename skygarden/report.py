@@ -51,6 +51,7 @@ def write_report(
       of the aligned agent. reward: the folder of the reward model. online: of the online run. settings: of all.
     """
     results = {title: _read(folder / "results.json") for title, folder in evaluations.items()}
+    located = {title: evaluations[title] for title, result in results.items() if _is_located(result)}
     metrics = read_metrics(online)
     artefact = load_reward(reward / "reward.safetensors")
     beside = path.parent / "pictures"
@@ -72,10 +73,8 @@ def write_report(
         _picture(reward / "curve.png", "Accuracy by comparisons") if (reward / "curve.png").exists() else "",
         "<h2>Online</h2>",
         _picture(beside / "online.png", "Success is true success, which nothing is learnt from"),
-        "<h2>Where the time was spent</h2>",
-        _row(_picture(folder / "heat.png", title) for title, folder in evaluations.items()),
-        "<h2>Routes</h2>",
-        _row(_picture(folder / "trajectories.png", title) for title, folder in evaluations.items()),
+        *_maps("Where the time was spent", "heat.png", located),
+        *_maps("Routes", "trajectories.png", located),
         "<h2>What it looks like</h2>",
         *(
             f"<h3>{html.escape(title)}</h3>{_row(_video(video) for video in sorted(folder.glob('episode-*.mp4')))}"
@@ -98,6 +97,17 @@ def write_report(
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_located(result: Mapping[str, Any]) -> bool:
+    """Whether the game told where the agent was: the stand-in does."""
+    return result["settings"].get("game", {}).get("backend", "standin") == "standin"
+
+
+def _maps(heading: str, picture: str, evaluations: Mapping[str, Path]) -> list[str]:
+    """Maps of agents beside each other."""
+    maps = (_picture(folder / picture, title) for title, folder in evaluations.items())
+    return [f"<h2>{heading}</h2>", _row(maps)] if evaluations else []
 
 
 def _outcome(aligned: Mapping[str, Any], played: int) -> str:

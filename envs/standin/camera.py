@@ -9,6 +9,7 @@ from envs.standin.physics import Body
 from envs.standin.raster import Camera
 
 BOOM: Final = 4.2  # metres from the figure's head to the camera, where there is room
+LET_OUT: Final = 0.35  # metres a step of 0.1 s, of the boom
 _HEAD: Final = 1.55
 _CLEARANCE: Final = 0.22
 _NEAREST: Final = 0.3  # metres; less than a body, which keeps out of walls, is wide
@@ -17,11 +18,11 @@ _FOCAL: Final = 0.5 / math.tan(math.radians(78.0) / 2)
 
 
 @kernel
-def adjust_boom(body: Body, ground: Ground) -> None:
-    """Pull the camera in at once where something is in the way, and let it out at 3.5 m/s; once a step."""
+def adjust_boom(body: Body, ground: Ground, reach: float) -> None:
+    """Pull the camera in at once where something is in the way, and let it out by up to `reach` metres."""
     forward = _direction(body)
     room = _free_length(ground, (body.x, body.y, body.z + _HEAD), forward)
-    body.boom = min(room, body.boom + 0.35)
+    body.boom = min(room, body.boom + reach)
 
 
 @kernel

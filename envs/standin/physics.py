@@ -1,4 +1,4 @@
-"""How a player moves: 60 small steps a second under an action held for a tenth of one.
+"""How a player moves: 60 ticks a second, under an action that is held for six, or under hands that are read for each.
 
 Moves go with the camera, as in most third-person games: the left stick is read in the direction that the camera looks,
 the right stick turns the camera. What a body does follows from its record, the ground and the action alone, so a seed
@@ -116,24 +116,42 @@ def advance(body: Body, action: NDArray[np.uint8], ground: Ground, places: Place
     buttons = 0
     for k in range(_FIRST_AXIS):
         buttons |= int(action[k]) << k
-    lx, ly = (action[_FIRST_AXIS] - CENTRE) / 5.0, (action[_FIRST_AXIS + 1] - CENTRE) / 5.0
-    rx, ry = (action[_FIRST_AXIS + 2] - CENTRE) / 5.0, (action[_FIRST_AXIS + 3] - CENTRE) / 5.0
-    _start_moves(body, buttons & ~int(body.buttons), buttons)
-    body.buttons = buttons
-    for _ in range(SUBSTEPS):
-        _turn_camera(body, rx, ry)
-        body.busy_time += TICK
-        if body.busy != IDLE and body.busy_time > _DURATION[int(body.busy)]:
-            body.busy = IDLE
-        if body.flight >= 0.0:
-            _fly(body, ground, places)
-        else:
-            _walk(body, lx, ly, ground)
-            _touch_pads(body, places)
-        if body.z < SINK:
-            falls = body.falls + 1.0
-            place(body, int(body.spawn), body.pace, True, ground, places)
-            body.falls, body.buttons = falls, buttons
+    left = (action[_FIRST_AXIS] - CENTRE) / 5.0, (action[_FIRST_AXIS + 1] - CENTRE) / 5.0
+    right = (action[_FIRST_AXIS + 2] - CENTRE) / 5.0, (action[_FIRST_AXIS + 3] - CENTRE) / 5.0
+    for k in range(SUBSTEPS):
+        tick(body, buttons, left, right, k == 0, ground, places)
+
+
+@kernel
+def tick(
+    body: Body,
+    buttons: int,
+    left: tuple[float, float],
+    right: tuple[float, float],
+    begins: bool,
+    ground: Ground,
+    places: Places,
+) -> None:
+    """A sixtieth of a second of what the hands hold: a bit for each of BUTTONS, and two sticks (x, y) in [-1, 1].
+
+    Moves begin only where `begins` says so: an action begins its own at once or, in the tenth that it is held, never.
+    """
+    if begins:
+        _start_moves(body, buttons & ~int(body.buttons), buttons)
+        body.buttons = buttons
+    _turn_camera(body, right[0], right[1])
+    body.busy_time += TICK
+    if body.busy != IDLE and body.busy_time > _DURATION[int(body.busy)]:
+        body.busy = IDLE
+    if body.flight >= 0.0:
+        _fly(body, ground, places)
+    else:
+        _walk(body, left[0], left[1], ground)
+        _touch_pads(body, places)
+    if body.z < SINK:
+        falls = body.falls + 1.0
+        place(body, int(body.spawn), body.pace, True, ground, places)
+        body.falls, body.buttons = falls, buttons
 
 
 @kernel

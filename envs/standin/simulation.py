@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from envs.backend import SIDE
 from envs.jit import entry, kernel
 from envs.simd import LANES, take
-from envs.standin.camera import adjust_boom, follow
+from envs.standin.camera import LET_OUT, adjust_boom, follow
 from envs.standin.characters import PACE, WARDROBE, Wardrobe
 from envs.standin.figure import make_figure, pose
 from envs.standin.island import Ground
-from envs.standin.physics import BODY, PLACES, Body, Places, advance, place
+from envs.standin.physics import BODY, PLACES, SUBSTEPS, Body, Places, advance, place, tick
 from envs.standin.raster import CAMERA, Look, Scratch, Triangles, draw, make_scratch
 from envs.standin.scene import World, build_world
 
@@ -118,24 +118,59 @@ def new_turn() -> NDArray[np.int64]:
     return np.zeros(1, np.int64)
 
 
+class Easel:
+    """Draws what one body sees, again and again at one size, without new memory.
+
+    `picture`, (height, width, 3) uint8, is the last one drawn; it lies in the middle of `canvas`, which is as high, as
+    wide as `padded` says, and contiguous.
+
+    Args: side: of the square in the middle that shows what a square picture shows; default: the width, so that a
+      picture of any shape shows the same to the left and right.
+    """
+
+    def __init__(self, stage: Stage, width: int, height: int, side: int | None = None) -> None:
+        side = side or width
+        self._brush = make_brush(stage, width, height)._replace(zoom=side / padded(width))
+        self._stage = _seen_as(stage, padded(side) / padded(width))
+        self._frames = np.empty((1, height, padded(width), 3), np.uint8)
+        self._wearing = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self.canvas: NDArray[np.uint8] = self._frames[0]
+        left = (padded(width) - width) // 2
+        self.picture: NDArray[np.uint8] = self.canvas[:, left : left + width]
+
+    def draw(self, body: NDArray[np.void], character: int, skin: int) -> NDArray[np.uint8]:
+        """What the one body, (1,) BODY, sees: `picture`, which the next call overwrites."""
+        self._wearing[0][0], self._wearing[1][0] = character, skin
+        cast = (body, *self._wearing)
+        advance_and_draw(self._stage, self._brush, cast, _NO_ACTION, _STILL, new_turn(), 1, self._frames)
+        return self.picture
+
+
+def _seen_as(stage: Stage, share: float) -> Stage:
+    """A stage that leaves small things out from as far away as a picture of this share of the width does."""
+    if share == 1.0:
+        return stage
+    boxes = stage.triangles.group_box.copy()
+    boxes[:, 6] *= share
+    return stage._replace(triangles=stage.triangles._replace(group_box=boxes))
+
+
 def picture_of(
     stage: Stage, body: NDArray[np.void], character: int, skin: int, width: int, height: int
 ) -> NDArray[np.uint8]:
     """A frame of any size of what the one body, (1,) BODY, sees: (height, width, 3) uint8."""
-    frames = np.empty((1, height, padded(width), 3), np.uint8)
-    cast = (body, np.array([character]), np.array([skin]))
-    still = np.zeros(1, np.bool_)
-    brush = make_brush(stage, width, height)
-    advance_and_draw(stage, brush, cast, np.zeros((1, 16), np.uint8), still, new_turn(), 1, frames)
-    left = (padded(width) - width) // 2
-    return frames[0, :, left : left + width]
+    return Easel(stage, width, height).draw(body, character, skin)
+
+
+_NO_ACTION: Final = np.zeros((1, 16), np.uint8)
+_STILL: Final = np.zeros(1, np.bool_)
 
 
 @kernel
 def _step(stage: Stage, body: Body, action: NDArray[np.uint8]) -> None:
     """A tenth of a second of one player, camera included."""
     advance(body, action, stage.ground, stage.places)
-    adjust_boom(body, stage.ground)
+    adjust_boom(body, stage.ground, LET_OUT)
 
 
 @entry
@@ -175,7 +210,7 @@ def advance_and_draw(
 def put_body(stage: Stage, bodies: NDArray[np.void], spawn: int, pace: float, appear: bool) -> None:
     """Place the one body at a spawn."""
     place(bodies[0], spawn, pace, appear, stage.ground, stage.places)
-    adjust_boom(bodies[0], stage.ground)
+    adjust_boom(bodies[0], stage.ground, LET_OUT)
 
 
 @entry
@@ -185,6 +220,21 @@ def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uin
         if k < trail.size:
             trail[k] = bodies[0]
         _step(stage, bodies[0], actions[k])
+
+
+@entry
+def advance_ticks(
+    stage: Stage,
+    bodies: NDArray[np.void],
+    buttons: int,
+    left: tuple[float, float],
+    right: tuple[float, float],
+    ticks: int,
+) -> None:
+    """Move the one body by ticks of 1/60 s under hands that are held, undrawn; see `physics.tick`."""
+    for _ in range(ticks):
+        tick(bodies[0], buttons, left, right, True, stage.ground, stage.places)
+        adjust_boom(bodies[0], stage.ground, LET_OUT / SUBSTEPS)
 
 
 NO_TRAIL: Final = np.zeros(0, BODY)

@@ -19,7 +19,7 @@ from envs.window import wire
 from envs.window.pad import PadConfig, PadState
 from envs.window.wire import Message
 
-PATIENCE: Final = 0.5  # s for an answer; most take well under a millisecond
+PATIENCE: Final = 1.0  # s for an answer; most take well under a millisecond
 STARTING: Final = 30.0  # s for a process to load what it needs, on a busy machine
 ENDING: Final = 2.0  # s for a process to let go of the pad
 

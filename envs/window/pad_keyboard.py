@@ -83,9 +83,13 @@ class KeyboardPad:
             raise OptionError("pad.keys is empty: name a key for each button and direction that the game should hear")
         self._config, self._clock = config, clock
         self._x: Any = open_display(display)
-        if not self._x.has_extension("XTEST"):
-            raise PadLostError("this X server has no XTEST extension; start it without `-extension XTEST`")
-        self._codes = {name: self._keycode(name, key) for name, key in config.names.items()}
+        try:
+            if not self._x.has_extension("XTEST"):
+                raise PadLostError("this X server has no XTEST extension; start it without `-extension XTEST`")
+            self._codes = {name: self._keycode(name, key) for name, key in config.names.items()}
+        except BaseException:
+            self._x.close()
+            raise
         self._pulses = {axis: Pulse(config.pulse, clock()) for axis in AXES}
         self._state = NEUTRAL
         # A predecessor that was killed has left its keys pressed: X remembers them, not who did it.

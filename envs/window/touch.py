@@ -46,15 +46,11 @@ class KeysTouch:
         self._display.close()
 
     def _name(self, code: int) -> str:
-        symbol = self._display.keycode_to_keysym(code, 0)
-        return str(self._display.lookup_string(symbol) or self._keysym_name(symbol) or f"code {code}")
-
-    def _keysym_name(self, symbol: int) -> str | None:
         from Xlib import XK
 
-        return XK.keysym_to_string(symbol) or next(
-            (name[3:] for name, value in vars(XK).items() if name.startswith("XK_") and value == symbol), None
-        )
+        symbol = self._display.keycode_to_keysym(code, 0)
+        names = (name[3:] for name, value in vars(XK).items() if name.startswith("XK_") and value == symbol)
+        return next(names, f"code {code}")
 
 
 class PointerTouch:

@@ -124,10 +124,10 @@ class Patrol:
         return self._wanted
 
     def resume(self) -> None:
-        """Have the guards forget what they saw; returns when they did."""
+        """Have the guards forget what they saw; returns when they did, or soon where one of them hangs."""
         self._resumed.clear()
         self._wanted += 1
-        self._resumed.wait(BLIND)
+        self._resumed.wait(BLIND / 2)
 
     def close(self) -> None:
         """Send the guards home."""
@@ -137,6 +137,8 @@ class Patrol:
     def _run(self) -> None:
         while not self._stop.wait(self._poll):
             wanted = self._wanted
+            if wanted != self._done:
+                self._told.clear()
             for guard in self._guards:
                 self._ask(guard, wanted)
             self._seen = time.monotonic()
@@ -150,7 +152,6 @@ class Patrol:
         try:
             if wanted != self._done:
                 guard.resume()
-                self._told.clear()
             reason = guard.look()
         except Exception as error:  # it must not end the thread: nobody would look any more
             reason = f"blind: {type(guard).__name__} failed ({error})"

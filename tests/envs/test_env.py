@@ -16,7 +16,7 @@ from envs.gamepad import NOOP
 from envs.skygarden import SkygardenEnv
 from envs.standin.characters import NAMES
 
-INFO = {"jumppad", "spawn", "character", "skin", "position", "falls"}
+INFO = {"jumppad", "interrupted", "spawn", "character", "skin", "position", "falls"}
 
 
 @pytest.fixture
@@ -138,7 +138,9 @@ def test_info_tells_where_one_stands_and_who_one_is(shared):
     options = {"spawn": 2, "character": "witch", "skin": 1}
     _, info = shared.reset(seed=0, options=options)
     assert set(info) == INFO
-    assert {**options, "jumppad": None, "falls": 0} == {key: info[key] for key in info if key != "position"}
+    assert {**options, "jumppad": None, "interrupted": None, "falls": 0} == {
+        key: info[key] for key in info if key != "position"
+    }
     assert info["position"].tolist() == [7.5, -24.0, 3.0]  # the third spawn, on the terrace
     info = shared.step(NOOP)[4]
     assert set(info) == INFO

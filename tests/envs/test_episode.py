@@ -51,11 +51,22 @@ def test_an_episode_that_terminated_is_on_a_pad(pad: str) -> None:
     assert episode(ending=Ending.TERMINATED, jumppad=pad).jumppad == pad
 
 
-@pytest.mark.parametrize("ending", [Ending.TRUNCATED, Ending.INTERRUPTED])
-def test_an_episode_that_ended_otherwise_is_on_none(ending: Ending) -> None:
-    assert episode(ending=ending).jumppad is None
+@pytest.mark.parametrize(("ending", "reason"), [(Ending.TRUNCATED, None), (Ending.INTERRUPTED, "the window is gone")])
+def test_an_episode_that_ended_otherwise_is_on_none(ending: Ending, reason: str | None) -> None:
+    assert build(3, ending=ending, interrupted=reason).jumppad is None
     with pytest.raises(DataError, match=f"on a pad or otherwise, got 'left' and {ending.value}"):
-        episode(ending=ending, jumppad="left")
+        build(3, ending=ending, interrupted=reason, jumppad="left")
+
+
+def test_an_interrupted_episode_says_why_and_no_other_does() -> None:
+    with pytest.raises(DataError, match="has a reason, and no other, got None"):
+        build(3, ending=Ending.INTERRUPTED)
+    with pytest.raises(DataError, match="has a reason, and no other, got 'late'"):
+        build(3, ending=Ending.TRUNCATED, interrupted="late")
+
+
+def test_where_a_real_game_does_not_tell_there_are_no_positions() -> None:
+    assert len(build(3, positions=np.zeros((0, 3), np.float32))) == 3
 
 
 @pytest.mark.parametrize("pad", [None, "north", "Left"])

@@ -1,5 +1,6 @@
 """Laws of episodes in a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ def make(rng: np.random.Generator, width: int = 3, padded: bool = False) -> Epis
     """An episode of anything."""
     steps = int(rng.integers(1, 9))
     jumppad = (*JUMPPADS, None)[int(rng.integers(4))]
-    failed = (Ending.TRUNCATED, Ending.INTERRUPTED)[int(rng.integers(2))]
+    located = bool(rng.integers(2))  # a real game tells neither where one begins nor where one is
     return Episode(
         seed=int(rng.integers(2**40)),
-        start=Start(int(rng.integers(4)), NAMES[int(rng.integers(13))], int(rng.integers(3))),
+        start=Start(int(rng.integers(4)) if located else None, NAMES[int(rng.integers(13))], int(rng.integers(3))),
         actions=rng.integers(0, SIZES, (steps, 16), np.uint8),
         log_probs=rng.normal(size=steps).astype(np.float32),
         features=rng.normal(size=(10 if padded else steps, width)).astype(np.float16),
-        positions=rng.normal(size=(steps + 1, 3)).astype(np.float32),
-        ending=Ending.TERMINATED if jumppad else failed,
+        positions=rng.normal(size=(steps + 1 if located else 0, 3)).astype(np.float32),
+        ending=Ending.TERMINATED if jumppad else Ending.TRUNCATED,
         jumppad=jumppad,
     )
 
@@ -51,6 +52,14 @@ def test_episodes_come_back_as_they_were(
     found, about = read_episodes(path)
     assert about == {"policy": "some"}
     assert [content(episode) for episode in found] == [content(episode) for episode in episodes]
+
+
+def test_an_interrupted_episode_is_not_kept(tmp_path: Path) -> None:
+    whole = make(np.random.default_rng(0))
+    lost = replace(whole, ending=Ending.INTERRUPTED, jumppad=None, interrupted="the window is gone")
+    with pytest.raises(DataError, match="nothing follows from an interrupted episode"):
+        write_episodes(tmp_path / "some", [whole, lost], {})
+    assert not (tmp_path / "some").exists()
 
 
 def test_what_is_no_set_of_episodes_is_not_written(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The commands, as a user types them."""
 
+import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +62,40 @@ def test_a_person_plays_and_the_play_is_kept(tmp_path: Path, monkeypatch: pytest
     assert replay.player == "person"
     assert replay.actions[:, 13].tolist() == [5] * 3 + [10] * 10  # W from the fourth step on
     assert replay.lives[:, 0].tolist() == [0, 9]
+
+
+def test_the_game_is_opened_as_asked_for_and_ended_from_its_menu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    import pygame
+
+    script = {2: pygame.K_d, 4: pygame.K_RETURN, 6: pygame.K_ESCAPE, 8: pygame.K_ESCAPE}
+    reads = itertools.count()
+    sizes: list[tuple[int, int]] = []
+
+    def events() -> list[pygame.event.Event]:
+        now = next(reads)
+        surface = pygame.display.get_surface()
+        assert surface is not None
+        sizes.append(surface.get_size())
+        return [pygame.event.Event(pygame.KEYDOWN, key=script[now])] if now in script else []
+
+    monkeypatch.setattr(pygame.event, "get", events)
+    log = tmp_path / "new" / "log.jsonl"
+    run(monkeypatch, "game", "--size", "160", "120", "--seed", "1", "--log", str(log))
+    told = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [event["event"] for event in told] == ["menu", "began", "menu", "ended"]
+    assert told[1]["character"] == "brute"
+    assert set(sizes) == {(160, 120)}
+
+
+def test_a_window_too_small_to_play_in_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "game", "--size", "640", "40")
+    assert "at least 64 pixels a side, got --size 640 40" in capsys.readouterr().err
 
 
 def test_an_error_that_a_user_can_mend_is_one_line() -> None:

@@ -134,25 +134,25 @@ def test_the_smallest_buckets_do_something_in_every_game(zone, rescaled, shape):
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("record", "settings", "message"),
     [
-        (lambda: SticksConfig(left_dead_zone=0.95), "left_dead_zone is a share"),
-        (lambda: SticksConfig(right_dead_zone=math.nan), "right_dead_zone is a share"),
-        (lambda: SticksConfig(shape="square"), "axial or radial, got 'square'"),
-        (lambda: PadConfig(driver="dance mat"), "gamepad, keyboard, none, got 'dance mat'"),
-        (lambda: PadConfig(lease=0.0), "lease must lie in"),
-        (lambda: PadConfig(touch=("feet",)), r"knows keys, pointer, pads; got \['feet'\]"),
-        (lambda: PadConfig(buttons={"A": "GUIDE"}), "maps A, B"),
-        (lambda: PadConfig(buttons={"a": "A"}), "maps A, B"),
-        (lambda: PadConfig(buttons={"LS": "A"}), "maps A, B"),
-        (lambda: KeysConfig(names={"LX": "a"}), r"no key can stand for \['LX'\]"),
-        (lambda: KeysConfig(names={"A": "space"}, pulse=0.0), "one frame of the game"),
-        (lambda: KeysConfig(right_response=0.0), "right_response is a power"),
+        (SticksConfig, {"left_dead_zone": 0.95}, "left_dead_zone is a share"),
+        (SticksConfig, {"right_dead_zone": math.nan}, "right_dead_zone is a share"),
+        (SticksConfig, {"shape": "square"}, "axial or radial, got 'square'"),
+        (PadConfig, {"driver": "dance mat"}, "gamepad, keyboard, none, got 'dance mat'"),
+        (PadConfig, {"lease": 0.0}, "lease must lie in"),
+        (PadConfig, {"touch": ("feet",)}, r"knows keys, pointer, pads; got \['feet'\]"),
+        (PadConfig, {"buttons": {"A": "GUIDE"}}, "maps A, B"),
+        (PadConfig, {"buttons": {"a": "A"}}, "maps A, B"),
+        (PadConfig, {"buttons": {"LS": "A"}}, "maps A, B"),
+        (KeysConfig, {"names": {"LX": "a"}}, r"no key can stand for \['LX'\]"),
+        (KeysConfig, {"pulse": 0.0}, "one frame of the game"),
+        (KeysConfig, {"right_response": 0.0}, "right_response is a power"),
     ],
 )
-def test_settings_that_cannot_be_say_so(make, message):
+def test_settings_that_cannot_be_say_so(record, settings, message):
     with pytest.raises(OptionError, match=message):
-        make()
+        record(**settings)
 
 
 @given(states)

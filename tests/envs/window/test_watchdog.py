@@ -129,7 +129,8 @@ class Moody:
     """A guard that objects to whatever `mood` is; counts how often it was asked to forget."""
 
     def __init__(self):
-        self.mood, self.resumes, self.closed = None, 0, False
+        self.mood: str | Exception | None = None
+        self.resumes, self.closed = 0, False
 
     def look(self):
         assert not self.closed
@@ -249,6 +250,8 @@ def test_a_guard_that_hangs_makes_the_pad_unusable_instead_of_the_environment(gu
     guarded.hold(AHEAD)
     objection.write_text("hang")
     assert until(lambda: guarded.hold(AHEAD)).startswith("blind: ")
+    guarded.resume()
+    assert guarded.hold(AHEAD).startswith("blind: ")
     assert held(log)[-1] == "neutral"
 
 
@@ -320,6 +323,7 @@ def test_a_pad_that_breaks_says_so_and_can_be_replaced(guarded):
 def test_a_terminated_watchdog_ends_in_order():
     with GuardedPad(PadConfig(driver="none", touch=())) as guarded:
         guarded.hold(AHEAD)
+        assert guarded.pid is not None
         os.kill(guarded.pid, signal.SIGTERM)
         with pytest.raises(PadLostError, match="exit status 0"):
             until(lambda: guarded.hold(AHEAD))
