@@ -48,6 +48,14 @@ class PadLostError(SkygardenError, ConnectionError):
     """The virtual pad cannot be opened, or the process that owns it is dead or hangs."""
 
 
+class WindowLostError(SkygardenError, RuntimeError):
+    """The game's window cannot be found or followed: none, several, no screen, or one that tells no positions."""
+
+
+class CaptureError(SkygardenError, RuntimeError):
+    """The screen cannot be read: a region of no size or off the screen, or a grab that failed."""
+
+
 class AnswerError(SkygardenError, ValueError):
     """An answer about trajectories does not fit its question: `reason` is "missing", "conflict" or "malformed"."""
 
