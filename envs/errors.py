@@ -68,17 +68,5 @@ class ProfileError(SkygardenError, ValueError):
     """A game's profile is missing, damaged, or asks for what there is not."""
 
 
-class WindowLostError(SkygardenError, RuntimeError):
-    """The game's window is not there, or cannot be told from others, or the system gives no windows away."""
-
-
-class CaptureError(SkygardenError, RuntimeError):
-    """The screen cannot be read where the game is."""
-
-
-class PadLostError(SkygardenError, RuntimeError):
-    """A virtual gamepad cannot be made, or the process that holds it is gone."""
-
-
 class ResetError(SkygardenError, RuntimeError):
     """A game did not come to where an episode begins."""
