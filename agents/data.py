@@ -7,7 +7,7 @@ was stopped in between.
 import os
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -93,6 +93,26 @@ class Kept:
                     self._room += steps * _FRAME
                 kept.set_exception(error)
         return kept.result()
+
+
+class Joined:
+    """The sequences of several sources, one source after the other. Args: parts: at least one."""
+
+    def __init__(self, parts: Sequence[Sequences]) -> None:
+        self._parts = parts
+        self._lengths = np.concatenate([part.lengths for part in parts])
+        self._ends: NDArray[np.int64] = np.cumsum([len(part.lengths) for part in parts])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,): steps of each sequence."""
+        return self._lengths
+
+    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+        """Steps [start, start + length) of a sequence, as `Sequences`. Raises: what its source raises."""
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        within = index - (int(self._ends[part - 1]) if part else 0)
+        return self._parts[part].read(within, start, length)
 
 
 def _read_only(frames: Frames, actions: NDArray[np.uint8]) -> tuple[Frames, NDArray[np.uint8]]:

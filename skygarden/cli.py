@@ -190,6 +190,35 @@ class ImportBleedingEdge:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Record:
+    """Record how you play, in any window: film, gamepad or keys, and time, as a LeRobot dataset for `pretrain`."""
+
+    title: str | None = None  # of the window, a regular expression
+    process: str | None = None  # whose window it is, an executable's name
+    out: Path = Path("data/recorded")  # folder of the dataset; what is there is kept
+    task: str = "play"  # a sentence: what you set out to do
+    hands: Literal["any", "gamepad", "keyboard"] = "any"  # that you play with
+    seconds: float | None = None  # default: until Ctrl-C, or until START and BACK are held for a second
+    height: int = 480  # pixels of the frames of a new dataset; an agent sees 128, calibrating jump pads likes more
+    check: Path | None = None  # record nothing: say what is wrong with the episodes of this dataset
+    recover: Path | None = None  # record nothing: finish what a recorder that was killed left in this dataset
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.record import Game, RecordConfig, check, record, recover
+
+        if self.recover is not None:
+            recover(self.recover)
+        if self.check is not None:
+            check(self.check)
+        if self.recover is None and self.check is None:
+            config = RecordConfig(
+                out=self.out, task=self.task, hands=self.hands, seconds=self.seconds, height=self.height
+            )
+            record(Game(title=self.title, process=self.process), config)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Training:
     """What commands that train a policy have in common."""
 
@@ -205,7 +234,7 @@ class Pretrain(_Training):
     """Train a base policy on gameplay; a run that was stopped goes on."""
 
     policy: str = "scratch"  # to start from: a name, a file or a run's folder; "scratch" for random weights
-    data: Path = Path("data/gameplay")  # folder of recordings, or of gameplay (recorded, as far as it is missing)
+    data: tuple[Path, ...] = (Path("data/gameplay"),)  # folders of recordings, or of gameplay (recorded, where missing)
     out: Path = Path("runs/base")  # folder of the run
 
     def run(self) -> None:
@@ -506,6 +535,7 @@ COMMANDS = {
     "watch": Watch,
     "play": Play,
     "game": Game,
+    "record": Record,
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,

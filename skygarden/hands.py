@@ -25,14 +25,14 @@ _KEY_PRESSES: Final = {key: button for button, key in _KEYS.items()} | {
     keys.K_UP: "UP", keys.K_DOWN: "DOWN", keys.K_LEFT: "LEFT", keys.K_RIGHT: "RIGHT",
     keys.K_RETURN: "START", keys.K_KP_ENTER: "START", keys.K_ESCAPE: ESCAPE, keys.K_r: NEW_LIFE,
 }  # fmt: skip
-_PAD_BUTTONS: Final = {
+PAD_BUTTONS: Final = {
     "A": keys.CONTROLLER_BUTTON_A, "B": keys.CONTROLLER_BUTTON_B, "X": keys.CONTROLLER_BUTTON_X,
     "Y": keys.CONTROLLER_BUTTON_Y, "LB": keys.CONTROLLER_BUTTON_LEFTSHOULDER,
     "RB": keys.CONTROLLER_BUTTON_RIGHTSHOULDER, "UP": keys.CONTROLLER_BUTTON_DPAD_UP,
     "DOWN": keys.CONTROLLER_BUTTON_DPAD_DOWN, "LEFT": keys.CONTROLLER_BUTTON_DPAD_LEFT,
     "RIGHT": keys.CONTROLLER_BUTTON_DPAD_RIGHT,
 }  # fmt: skip
-_PAD_PRESSES: Final = {number: button for button, number in _PAD_BUTTONS.items()} | {
+_PAD_PRESSES: Final = {number: button for button, number in PAD_BUTTONS.items()} | {
     keys.CONTROLLER_BUTTON_START: "START",
     keys.CONTROLLER_BUTTON_BACK: "BACK",
 }
@@ -73,7 +73,7 @@ def from_controller(button: Callable[[int], bool], axis: Callable[[int], int]) -
         value = max(-1.0, axis(number) / _FULL)
         return 0.0 if abs(value) < _DEAD_ZONE else value
 
-    pressed = {ours for ours, theirs in _PAD_BUTTONS.items() if button(theirs)}
+    pressed = {ours for ours, theirs in PAD_BUTTONS.items() if button(theirs)}
     pressed |= {ours for ours, theirs in _TRIGGERS.items() if axis(theirs) > _FULL // 2}
     return Gamepad(
         frozenset(pressed),
@@ -106,7 +106,7 @@ class Hands:
 
         self._controller: Any = controller
         controller.init()
-        self._pads = self._plugged_in()
+        self._pads = plugged_in(self._controller)
         self._held: set[int] = set()
         self._flicked: frozenset[str] = frozenset()
 
@@ -129,7 +129,7 @@ class Hands:
                 pad_down.append(_PAD_PRESSES[event.button])
                 presses.append(pad_down[-1])
             elif event.type in (pygame.CONTROLLERDEVICEADDED, pygame.CONTROLLERDEVICEREMOVED):
-                self._pads = self._plugged_in()
+                self._pads = plugged_in(self._controller)
         touched = self._touched(pad_down)
         flicks = flicked(touched, self._flicked)
         presses += sorted(flicks - self._flicked)
@@ -141,9 +141,10 @@ class Hands:
         """The first gamepad that is not at rest, with the buttons that were tapped on any; else one at rest."""
         attached = (from_controller(pad.get_button, pad.get_axis) for pad in self._pads if pad.attached())
         hands = next((hands for hands in attached if hands != Gamepad()), Gamepad())
-        return replace(hands, pressed=hands.pressed.union(_PAD_BUTTONS.keys() & tapped))
+        return replace(hands, pressed=hands.pressed.union(PAD_BUTTONS.keys() & tapped))
 
-    def _plugged_in(self) -> list[Any]:
-        """Every gamepad that there is, open."""
-        present = range(self._controller.get_count())
-        return [self._controller.Controller(index) for index in present if self._controller.is_controller(index)]
+
+def plugged_in(controller: Any) -> list[Any]:
+    """Every gamepad that there is, open. Args: controller: pygame's module of that name."""
+    present = range(controller.get_count())
+    return [controller.Controller(index) for index in present if controller.is_controller(index)]
