@@ -2,8 +2,8 @@
 
 Numba keys its cache on one source file, so it would serve a stale kernel after an edit to a function that the kernel
 calls in another file. Ours lies in a folder named after a hash of all that a kernel may call, the sources on top of
-`envs` and those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the package is
-installed; without a writable home the cache lasts as long as the process.
+`envs` and those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the
+package is installed; without a writable home the cache lasts as long as the process.
 """
 
 import atexit

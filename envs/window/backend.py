@@ -5,15 +5,18 @@ goes wrong on the way ends the episode with a reason; nothing is learnt from it,
 `View.info` holds `spawn`, `character` and `skin`, as far as the reset chose them, `timing` and `detection`.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.backend import SIDE, Frame, Start, View
 from envs.errors import CaptureError, PadLostError, ResetError, StepError, WindowLostError
-from envs.window.capture import Capture, FrameWatch, grabber_of, resize
+from envs.window.capture import Capture, Shot, grabber_of
 from envs.window.clock import Beat, Clock
+from envs.window.frames import FrameWatch
 from envs.window.game import Game
 from envs.window.guarded_pad import GuardedPad
 from envs.window.jumppad import Detection, JumpPadDetector
@@ -83,7 +86,7 @@ class WindowBackend:
         """See Backend."""
         if self._pixels is None:
             return np.zeros((height, width, 3), np.uint8)
-        return resize(self._pixels, width, height)
+        return np.asarray(cv2.resize(self._pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
     def close(self) -> None:
         """See Backend."""
@@ -121,8 +124,8 @@ class WindowBackend:
         if sight.client is None or sight.state != "visible":
             return f"the window is {sight.state}"
         shot = self._capture.shoot(sight.client)
-        verdict = self._watch.see(shot)
-        seen = shot.part(self._seen_part(sight.client))
+        verdict = self._watch.see(np.ascontiguousarray(shot.bgra[::2, ::2, :3]), shot.time)
+        seen = _part(shot, sight.client, self._seen_part(sight.client))
         self._pixels = seen.rgb()
         self._frame = seen.small(SIDE)
         self._detection = self._detector.update(self._pixels) if self._detector else None
@@ -136,8 +139,8 @@ class WindowBackend:
             "duplicate": verdict.duplicate,
         }
         timing = self._profile.timing
-        if verdict.black >= timing.black:
-            return f"the window has been black for {verdict.black:.1f} s"
+        if verdict.black and verdict.unchanged >= timing.black:
+            return f"the window has been black for {verdict.unchanged:.1f} s"
         if verdict.unchanged >= timing.frozen:
             return f"the window has not changed for {verdict.unchanged:.1f} s"
         return None
@@ -183,6 +186,12 @@ class WindowBackend:
         start = self._start
         chosen = {"spawn": start.spawn, "character": start.character, "skin": start.skin}
         return {**chosen, "timing": self._timing, "detection": self._detection}
+
+
+def _part(shot: Shot, whole: Rectangle, part: Rectangle) -> Shot:
+    """What a part of a shot of the whole shows."""
+    top, left = part.top - whole.top, part.left - whole.left
+    return replace(shot, bgra=shot.bgra[top : top + part.height, left : left + part.width])
 
 
 class _Stagehand:

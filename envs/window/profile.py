@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -211,8 +211,9 @@ def _root_files(content: Mapping[str, Any], folder: Path) -> None:
 
 def _tables(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The tables in a table, where it is there and they are."""
-    inside: Any = content.get(name)
-    return [table for table in inside.values() if isinstance(table, dict)] if isinstance(inside, dict) else []
+    inside = content.get(name)
+    values = list(cast("dict[str, Any]", inside).values()) if isinstance(inside, dict) else []
+    return [cast("dict[str, Any]", value) for value in values if isinstance(value, dict)]
 
 
 def _check(profile: Profile, path: Path) -> None:

@@ -7,11 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from envs.backend import Start
+from envs.errors import WindowLostError
 from envs.gamepad import NOOP
 from envs.skygarden import SkygardenEnv
 from envs.window.backend import WindowBackend
@@ -130,6 +133,7 @@ def check_it_plays(env: SkygardenEnv) -> None:
     frame, info = env.reset(options=START)
     assert info["interrupted"] is None
     assert {name: info[name] for name in START} == START
+    turned = frame
     for _ in range(6):
         turned, _, _, truncated, info = env.step(TURN)
         assert not truncated, info["interrupted"]
@@ -167,6 +171,7 @@ def test_a_window_that_is_resized_is_followed(env: SkygardenEnv, bystander: Byst
     before, _ = env.reset(options=START)
     bystander.change(width=800, height=600)
     time.sleep(0.5)
+    after = before
     for _ in range(3):
         after, _, _, truncated, info = env.step(NOOP)
         assert not truncated, info["interrupted"]
@@ -266,10 +271,9 @@ def test_a_closed_window_interrupts_and_is_opened_anew(env: SkygardenEnv, bystan
 
 
 def test_a_game_that_cannot_be_started_is_said_to_be(display: str):
+    assert display
     profile = load_profile("standin-keyboard")
-    from dataclasses import replace
-
     window = replace(profile.window, title="^No such game$", launch=("/no/such/game",), patience=0.2)
     backend = WindowBackend(replace(profile, window=window))
-    with pytest.raises(Exception, match="cannot be started by .*/no/such/game"):
-        backend.reset(__import__("envs.backend").backend.Start(0, "ninja", 0))
+    with pytest.raises(WindowLostError, match=r"cannot be started by .*/no/such/game"):
+        backend.reset(Start(0, "ninja", 0))
