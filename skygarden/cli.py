@@ -12,6 +12,7 @@ from rich.console import Console
 from envs.errors import OptionError, SkygardenError
 
 if TYPE_CHECKING:
+    from rollout.environments import EnvConfig
     from skygarden.playing import Rollouts
 
 PresetName = Literal["paper", "laptop", "smoke"]
@@ -19,7 +20,23 @@ Pad = Literal["left", "middle", "right"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align:
+class _InEnv:
+    """Where a policy plays."""
+
+    backend: Literal["standin", "window"] = "standin"
+    profile: str | None = None  # of the game in a window: a .toml file or the name of one in the box; says "window"
+
+    def env(self) -> "EnvConfig":
+        """The same as settings."""
+        from rollout.environments import EnvConfig
+
+        if self.backend == "standin" and self.profile is None:
+            return EnvConfig()
+        return EnvConfig(backend="window", profile=self.profile or "standin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Align(_InEnv):
     """Align an agent with a preference, from imitation to online learning; ends in a report. What is there is kept."""
 
     to: Pad | None = None  # the pad that the synthetic designer prefers
@@ -58,6 +75,7 @@ class Align:
                 seed=self.seed,
                 data=self.data,
                 device=self.device,
+                env=self.env(),
                 out=self.out or Path("runs") / f"align-{name}",
             )
         )
@@ -269,7 +287,7 @@ class Finetune(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Playing:
+class _Playing(_InEnv):
     """What commands that let a policy play have in common."""
 
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder; "random" presses anything
@@ -277,7 +295,7 @@ class _Playing:
     seed: int = 0
     context: Literal["window", "chunked"] = "chunked"  # what is read of the past; see agents/inference.py
     temperature: float = 1.0
-    environments: int = 64  # at once
+    environments: int = 64  # at once, in the stand-in
     device: str = "auto"
 
     def rollouts(self) -> "Rollouts":
@@ -291,6 +309,7 @@ class _Playing:
             seed=self.seed,
             environments=self.environments,
             acting=ActorConfig(context=self.context, temperature=self.temperature, device=self.device),
+            env=self.env(),
         )
 
 
@@ -438,7 +457,7 @@ class Tune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Online:
+class Online(_InEnv):
     """Align a policy online, with workers on this machine; a run that was stopped goes on."""
 
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder
@@ -475,11 +494,12 @@ class Online:
             "shares": self.workers,
         }
         config = online_settings(PRESETS[self.preset].online, self.seed, changes)
-        online(config, self.policy, self.reference or self.policy, self.reward, self.out, self.episodes)
+        reference = self.reference or self.policy
+        online(config, self.policy, reference, self.reward, self.out, self.episodes, self.env())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker:
+class Worker(_InEnv):
     """Play for a learner elsewhere until it is done. Its token is read from the variable SKYGARDEN_TOKEN."""
 
     learner: str  # HOST:PORT
@@ -500,7 +520,8 @@ class Worker:
         played = work(
             WorkerConfig(
                 learner=self.learner, name=self.name, token=token, device=self.device, processors=self.processors
-            )
+            ),
+            self.env().make,
         )
         print(f"{played} episodes played")
 

@@ -37,12 +37,12 @@ def evaluate(
     if videos < 0:
         raise OptionError(f"an evaluation makes 0 or more videos, got {videos}")
     reel = _Reel(out, videos)
-    played = play(settings, filmed=None if settings.game.redrawn else reel.add)
+    played = play(settings, filmed=None if settings.env.redrawn else reel.add)
     results = summarise(played, settings, aim)
     out.mkdir(parents=True, exist_ok=True)
     title = f"{title or Path(settings.policy).stem}, {len(played)} episodes"
     bar_chart(out / "pads.png", {title: results})
-    if settings.game.redrawn:  # a real game tells nobody where the player is
+    if settings.env.redrawn:  # a real game tells nobody where the player is
         routes = [(episode.jumppad, episode.positions) for episode in played]
         route_map(out / "trajectories.png", routes, title)
         heat_map(out / "heat.png", routes, title)

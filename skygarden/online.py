@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from agents.checkpoint import load_policy, trunk_hash
 from agents.parallel import one_thread
 from agents.reward import load_reward
 from rollout.desk import Contract, Desk
+from rollout.environments import EnvConfig
 from rollout.learner import OnlineConfig, OnlineMetrics, train_online
 from rollout.processes import WorkerProcesses
 from rollout.server import RolloutServer
@@ -34,16 +36,25 @@ _SCORE_UP, _SUCCESS_DOWN = 0.02, 0.05  # together, from one window to the next, 
 
 
 def online(
-    config: OnlineConfig, start: str, reference: str, reward: Path, out: Path, primer: Path | None = None
+    config: OnlineConfig,
+    start: str,
+    reference: str,
+    reward: Path,
+    out: Path,
+    primer: Path | None = None,
+    env: EnvConfig | None = None,
 ) -> Path:
     """Align a policy online with workers on this machine; a run that was stopped goes on.
 
     Args: start: the policy to align. reference: the one that the KL divergence is measured to, of the same trunk.
       reward: the reward model's file. out: folder of the run. primer: a file of episodes that the critic learns from
-      before the first update, but for those that the reward model is tested on.
+      before the first update, but for those that the reward model is tested on. env: what the workers play; default:
+      the stand-in. A window has one player.
     Returns: the aligned policy's file.
     Raises: as `rollout.learner.train_online`.
     """
+    env = env or EnvConfig()
+    config = config if env.redrawn else replace(config, shares=1)
     policy, _ = load_policy(policy_path(start))
     before, _ = load_policy(policy_path(reference), policy.config)
     artefact = load_reward(reward)
@@ -58,8 +69,11 @@ def online(
     out.mkdir(parents=True, exist_ok=True)
     tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(config.shares)}
     identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
+    if not env.redrawn:
+        identity["game"] = env.profile
     with closing(RolloutServer(desk, policy_path(start), tokens)) as server:
-        command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
+        command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}"]
+        command += ["--backend", env.backend, *([] if env.redrawn else ["--profile", env.profile]), "--name"]
         # On one thread: the workers have the others.
         with closing(WorkerProcesses(desk, command, tokens, out)), closing(server), one_thread():
             updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from rich.console import Console
 from agents.inference import ActorConfig
 from agents.preferences import Teacher
 from envs.errors import DataError, OptionError
+from rollout.environments import EnvConfig
 from skygarden.aims import aim_of
 from skygarden.evaluate import evaluate
 from skygarden.files import write_text
@@ -53,6 +54,7 @@ class Alignment:
     seed: int = 0
     data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
     device: str = "auto"
+    env: EnvConfig = field(default_factory=EnvConfig)
     out: Path = Path("runs/align")
 
     def __post_init__(self) -> None:
@@ -173,6 +175,12 @@ class _Stages:
         """How often to play and imitate the best: a rule can score new episodes without anybody's help."""
         return 1 if self._settings.answers else self._settings.rounds
 
+    @property
+    def _where(self) -> dict[str, str]:
+        """What tells episodes of a window from the stand-in's."""
+        env = self._settings.env
+        return {} if env.redrawn else {"game": env.profile}
+
     def finetune(self, base: _Made) -> _Made:
         """Imitate good runs of the task."""
         stage, given = self._preset.finetune, self._settings
@@ -196,8 +204,9 @@ class _Stages:
             episodes=count,
             seed=COLLECTED * (1 + number) + self._seed * count,
             acting=ActorConfig(device=self._settings.device),
+            env=self._settings.env,
         )
-        identity = {"episodes": count, "seed": self._seed}
+        identity = {"episodes": count, "seed": self._seed, **self._where}
         return self.run.stage(
             _numbered("collected", number), [player], identity, lambda out: collect_to(rollouts, out / EPISODES)
         )
@@ -251,14 +260,25 @@ class _Stages:
         return self.run.stage(
             _numbered("online", number),
             [tuned, sft, reward, played],
-            {"online": asdict(config)},
-            lambda out: online(config, tuned.policy, sft.policy, reward.folder / REWARD, out, played.folder / EPISODES),
+            {"online": asdict(config), **self._where},
+            lambda out: online(
+                config,
+                tuned.policy,
+                sft.policy,
+                reward.folder / REWARD,
+                out,
+                played.folder / EPISODES,
+                self._settings.env,
+            ),
         )
 
     def evaluate(self, title: str, agent: _Made) -> _Made:
         """See what an agent does."""
         rollouts = Rollouts(
-            policy=agent.policy, episodes=self._preset.evaluated, acting=ActorConfig(device=self._settings.device)
+            policy=agent.policy,
+            episodes=self._preset.evaluated,
+            acting=ActorConfig(device=self._settings.device),
+            env=self._settings.env,
         )
         to = self._settings.to
         aim = aim_of(to) if to else None
@@ -266,7 +286,7 @@ class _Stages:
         return self.run.stage(
             f"evaluation/{title}",
             [agent],
-            {"episodes": rollouts.episodes, **rule},
+            {"episodes": rollouts.episodes, **rule, **self._where},
             lambda out: evaluate(rollouts, out, videos=3, title=title, aim=aim),
         )
 

@@ -16,7 +16,7 @@ from envs.episode import Episode
 from envs.errors import OptionError, WindowLostError
 from envs.task import MAX_STEPS
 from rollout.collect import Agent, RandomAgent, collect
-from rollout.games import Game, alone
+from rollout.environments import EnvConfig, alone
 from rollout.store import write_episodes
 from skygarden.filming import Ended, Filmed
 from skygarden.policies import named_policy
@@ -34,7 +34,7 @@ class Rollouts:
     seed: int = 0  # of the first start, the others follow by one, and of the actions drawn
     environments: int = 64  # at once, in the stand-in
     acting: ActorConfig = field(default_factory=ActorConfig)
-    game: Game = field(default_factory=Game)
+    env: EnvConfig = field(default_factory=EnvConfig)
 
     def __post_init__(self) -> None:
         if min(self.episodes, self.environments) < 1 or self.seed < 0:
@@ -48,13 +48,13 @@ def play(settings: Rollouts, *, padded: bool = False, filmed: Ended | None = Non
       window's game, as the stand-in's is drawn again.
     Raises: as `named_policy`. WindowLostError: the game is interrupted again and again.
     """
-    count = min(settings.environments, settings.episodes) if settings.game.redrawn else 1
+    count = min(settings.environments, settings.episodes) if settings.env.redrawn else 1
     agent: Agent = RandomAgent(settings.seed)
     if settings.policy != RANDOM:
         agent = Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed)
-    envs = alone(Filmed(settings.game.single(), filmed)) if filmed is not None else settings.game.make(count)
+    envs = alone(Filmed(settings.env.single(), filmed)) if filmed is not None else settings.env.make(count)
     with closing(envs):
-        tries = settings.episodes * (1 if settings.game.redrawn else _PATIENCE)  # at most
+        tries = settings.episodes * (1 if settings.env.redrawn else _PATIENCE)  # at most
         episodes = collect(envs, agent, range(settings.seed, settings.seed + tries), padded=padded)
         whole = islice(_whole(episodes), settings.episodes)
         return list(track(whole, f"{settings.policy} plays", total=settings.episodes))

@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_located(result: Mapping[str, Any]) -> bool:
     """Whether the game told where the agent was: the stand-in does."""
-    return result["settings"].get("game", {}).get("backend", "standin") == "standin"
+    return result["settings"].get("env", {}).get("backend", "standin") == "standin"
 
 
 def _maps(heading: str, picture: str, evaluations: Mapping[str, Path]) -> list[str]:

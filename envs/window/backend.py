@@ -101,8 +101,8 @@ class WindowBackend:
 
     def _begin(self, start: Start) -> View:
         self._start = start if self._profile.chooses_spawn else Start(None, start.character, start.skin)
-        window = self._game.window()
         self._game.to_front()
+        window = self._game.window()
         if self._capture is None:
             self._capture = Capture(grabber_of(self._profile.capture.grabber))
         pad = self._held_at(window.id)
@@ -120,7 +120,7 @@ class WindowBackend:
     def _see(self, beat: Beat) -> str | None:
         """Take in what the window shows; what is wrong with it, if something is."""
         assert self._capture is not None
-        sight = self._game.window().look()
+        sight = self._game.look()
         if sight.client is None or sight.state != "visible":
             return f"the window is {sight.state}"
         shot = self._capture.shoot(sight.client)
@@ -171,8 +171,7 @@ class WindowBackend:
         return View(self._frame, None, reason, self._info())
 
     def _start_anew(self) -> None:
-        """Let go of what may be gone."""
-        self._game.forget()
+        """Let go of what is gone."""
         try:
             if self._pad is not None:
                 self._pad.release()
@@ -212,7 +211,7 @@ class _Stagehand:
         """See Stagehand."""
         if look not in self._pictures:
             self._pictures[look] = load_picture(self._profile.image(look, self._start))
-        client = self._game.window().look().client
+        client = self._game.look().client
         if client is None:
             raise WindowLostError("the game's window is gone")
         shown = self._capture.shoot(part_of(client, self._profile.looks[look].region)).rgb()

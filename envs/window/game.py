@@ -35,7 +35,7 @@ class Game:
         self._process: subprocess.Popen[bytes] | None = None
 
     def window(self) -> GameWindow:
-        """The window; found, or the game started where it is not there.
+        """The window; found where it is not known or gone, or the game started where there is none.
 
         Raises: WindowLostError: it does not come, or several fit. OptionError: the profile's command cannot be run.
         """
@@ -43,20 +43,30 @@ class Game:
             self._window = self._found()
         return self._window
 
+    def look(self) -> Sight:
+        """What is true of the window now; one that is gone is looked for anew the next time.
+
+        Raises: as `window`.
+        """
+        sight = self.window().look()
+        if sight.state == "gone":
+            self.forget()
+        return sight
+
     def to_front(self) -> Sight:
         """Bring the window to the front, with the keyboard's focus.
 
         Raises: WindowLostError: it does not come.
         """
-        window, until = self.window(), self._now() + _RAISE
+        until = self._now() + _RAISE
         while True:
-            sight = window.look()
+            sight = self.look()
             if sight.state == "visible" and sight.focused:
                 return sight
-            if sight.state == "gone" or self._now() > until:
+            if self._now() > until:
                 focus = "" if sight.focused else ", without the keyboard's focus"
-                raise WindowLostError(f"{window.title!r} does not come to the front: it is {sight.state}{focus}")
-            window.focus()
+                raise WindowLostError(f"the game's window does not come to the front: it is {sight.state}{focus}")
+            self.window().focus()
             self._sleep(_GLANCE)
 
     def forget(self) -> None:

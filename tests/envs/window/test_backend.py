@@ -76,14 +76,11 @@ class Bystander:
 
 @pytest.fixture(scope="module")
 def display(xvfb: str) -> Iterator[str]:
-    """The display, as the environment finds it."""
-    before = os.environ.get("DISPLAY")
-    os.environ["DISPLAY"] = xvfb
-    yield xvfb
-    if before is None:
-        del os.environ["DISPLAY"]
-    else:
-        os.environ["DISPLAY"] = before
+    """The display, as the environment and the game that it starts find it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISPLAY", xvfb)
+        patch.setenv("SDL_VIDEODRIVER", "x11")  # the other tests have none
+        yield xvfb
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ BackendName = Literal["standin", "window"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Game:
+class EnvConfig:
     """A backend, and the profile of the game where it has a window."""
 
     backend: BackendName = "standin"
