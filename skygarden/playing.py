@@ -1,7 +1,7 @@
 """Lets a policy play a number of episodes on this machine, with progress shown."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.progress import track
 
 from agents.checkpoint import trunk_hash
 from agents.inference import Actor, ActorConfig
+from agents.parallel import one_thread
 from envs.episode import Episode
 from envs.errors import OptionError, WindowLostError
 from envs.task import MAX_STEPS
@@ -53,7 +54,8 @@ def play(settings: Rollouts, *, padded: bool = False, filmed: Ended | None = Non
     if settings.policy != RANDOM:
         agent = Actor(named_policy(settings.policy), count, settings.acting, seed=settings.seed)
     envs = alone(Filmed(settings.env.single(), filmed)) if filmed is not None else settings.env.make(count)
-    with closing(envs):
+    # Beside a real game, threads of the policy that wait for each other take the game's processor and gain nothing.
+    with closing(envs), nullcontext() if settings.env.redrawn else one_thread():
         tries = settings.episodes * (1 if settings.env.redrawn else _PATIENCE)  # at most
         episodes = collect(envs, agent, range(settings.seed, settings.seed + tries), padded=padded)
         whole = islice(_whole(episodes), settings.episodes)
