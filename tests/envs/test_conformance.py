@@ -9,14 +9,28 @@ import pytest
 from envs.backend import JUMPPADS, SIDE, SPAWNS, Backend, Start
 from envs.gamepad import NOOP
 from envs.standin.backend import StandinBackend
+from envs.window.backend import WindowBackend
+from envs.window.profile import load_profile
 
-BACKENDS: Final[dict[str, Callable[[], Backend]]] = {"standin": StandinBackend}
+BACKENDS: Final[dict[str, Callable[[], Backend]]] = {
+    "standin": StandinBackend,
+    "window": lambda: WindowBackend(load_profile("standin-keyboard")),
+}
+NAMES: Final = ["standin", pytest.param("window", marks=pytest.mark.slow)]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def backend(request):
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    """A backend's, where it can be had."""
+    if request.param == "window":
+        request.getfixturevalue("game_display")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def backend(name):
     """A backend to play in."""
-    made = BACKENDS[request.param]()
+    made = BACKENDS[name]()
     yield made
     made.close()
 
@@ -97,7 +111,6 @@ def test_an_episode_can_begin_anew_at_any_time(backend, random_actions):
             backend.step(action)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("begun", [True, False])
 def test_it_can_be_closed_twice_begun_or_not(name, begun):
     backend = BACKENDS[name]()

@@ -75,27 +75,18 @@ class Bystander:
 
 
 @pytest.fixture(scope="module")
-def display(xvfb: str) -> Iterator[str]:
-    """The display, as the environment and the game that it starts find it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DISPLAY", xvfb)
-        patch.setenv("SDL_VIDEODRIVER", "x11")  # the other tests have none
-        yield xvfb
-
-
-@pytest.fixture(scope="module")
-def env(display: str) -> Iterator[SkygardenEnv]:
+def env(game_display: str) -> Iterator[SkygardenEnv]:
     """An environment in the game's window."""
-    assert display
+    assert game_display
     made = SkygardenEnv(backend="window", profile="standin-keyboard", render_mode="rgb_array", render_size=(480, 480))
     yield made
     made.close()
 
 
 @pytest.fixture
-def bystander(display: str) -> Iterator[Bystander]:
+def bystander(game_display: str) -> Iterator[Bystander]:
     """Somebody else on the screen."""
-    there = Bystander(display)
+    there = Bystander(game_display)
     yield there
     there.display.close()
 
@@ -267,8 +258,8 @@ def test_a_closed_window_interrupts_and_is_opened_anew(env: SkygardenEnv, bystan
     check_it_plays(env)
 
 
-def test_a_game_that_cannot_be_started_is_said_to_be(display: str):
-    assert display
+def test_a_game_that_cannot_be_started_is_said_to_be(game_display: str):
+    assert game_display
     profile = load_profile("standin-keyboard")
     window = replace(profile.window, title="^No such game$", launch=("/no/such/game",), patience=0.2)
     backend = WindowBackend(replace(profile, window=window))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -29,25 +28,6 @@ def until(holds: Callable[[], Any], what: str) -> Any:
             return found
         time.sleep(0.02)
     pytest.fail(f"waited {WAIT:.0f} s for {what}")
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    """The name of a display of its own, without a window manager."""
-    if shutil.which("Xvfb") is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI needs Xvfb; install the package xvfb")
-        pytest.skip("needs Xvfb; install the package xvfb")
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1000x700x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        number = pipe.readline().strip()
-    assert number, "Xvfb did not start"
-    yield f":{number}"
-    server.terminate()
-    server.wait()
 
 
 class Player:
@@ -112,14 +92,14 @@ Game = tuple[Player, "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def game(screen: str, tmp_path: Path) -> Iterator[Game]:
+def game(xvfb: str, tmp_path: Path) -> Iterator[Game]:
     """A game in its menu, and one who plays it."""
     pytest.importorskip("Xlib", reason="needs python-xlib; install the extra: pip install 'skygarden[window]'")
     log = tmp_path / "log.jsonl"
     command = [sys.executable, "-m", "skygarden", "game", "--log", str(log), "--seed", "3"]
-    surroundings = {**os.environ, "DISPLAY": screen, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+    surroundings = {**os.environ, "DISPLAY": xvfb, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
     process = subprocess.Popen(command, env=surroundings, cwd=Path(__file__).parents[3])
-    player = Player(screen, log)
+    player = Player(xvfb, log)
     try:
         until(lambda: player.events("focus won") or process.poll() is not None, "the game to have the focus")
         assert process.poll() is None, "the game ended by itself"
@@ -136,12 +116,28 @@ def gold(player: Player) -> list[bool]:
     return [player.colour(row.left + 6, row.top + row.height // 2) == GOLD for row in rows]
 
 
+def settled(player: Player) -> np.ndarray:
+    """The picture, once it has stayed as it is for a while: presses may still be on their way."""
+
+    def same() -> np.ndarray | None:
+        before = player.look()
+        time.sleep(0.3)
+        return before if np.array_equal(before, player.look()) else None
+
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        picture = same()
+        if picture is not None:
+            return picture
+    pytest.fail("the picture does not come to rest")
+
+
 def test_someone_chooses_plays_walks_comes_back_and_ends_it(game: Game) -> None:
     player, process = game
     until(lambda: gold(player) == [True, False, False, False], "the menu's first row to be lit")
     player.tap("Right", "Right", "Down", "Right", "Down", "Right", "Right")  # several a frame
     until(lambda: gold(player) == [False, False, True, False], "its third row to be lit")
-    menu = player.look()
+    menu = settled(player)
 
     player.tap("Return")
     began = until(lambda: player.events("began"), "play")[0]
