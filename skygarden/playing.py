@@ -58,11 +58,11 @@ def play(settings: Rollouts, *, padded: bool = False, filmed: Ended | None = Non
     with closing(envs), nullcontext() if settings.env.redrawn else one_thread():
         tries = settings.episodes * (1 if settings.env.redrawn else _PATIENCE)  # at most
         episodes = collect(envs, agent, range(settings.seed, settings.seed + tries), padded=padded)
-        whole = islice(_whole(episodes), settings.episodes)
-        return list(track(whole, f"{settings.policy} plays", total=settings.episodes))
+        counted = islice(whole(episodes), settings.episodes)
+        return list(track(counted, f"{settings.policy} plays", total=settings.episodes))
 
 
-def _whole(episodes: Iterator[Episode]) -> Iterator[Episode]:
+def whole(episodes: Iterator[Episode]) -> Iterator[Episode]:
     """Without those that were interrupted.
 
     Raises: WindowLostError: too many in a row were.

@@ -183,6 +183,7 @@ def test_who_knows_the_way_terminates_on_the_pad_and_who_stays_put_is_truncated(
     for episode in episodes:
         if episode.start.spawn in ways:
             assert episode.ending is Ending.TERMINATED
+            assert episode.start.spawn is not None
             assert episode.jumppad == JUMPPADS[episode.start.spawn]
             assert np.array_equal(episode.actions, ways[episode.start.spawn])
         else:

@@ -3,11 +3,13 @@
 Faults are injected while an episode runs. Each is followed, or ends the episode with a reason; the next reset recovers.
 """
 
+import importlib
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -265,3 +267,31 @@ def test_a_game_that_cannot_be_started_is_said_to_be(game_display: str):
     backend = WindowBackend(replace(profile, window=window))
     with pytest.raises(WindowLostError, match=r"cannot be started by .*/no/such/game"):
         backend.reset(Start(0, "ninja", 0))
+
+
+BLACKOUT = """
+from envs.window.capture import MssGrabber
+
+class Grabber(MssGrabber):
+    def grab(self, rectangle):
+        return super().grab(rectangle) * (not out)
+
+out = False
+"""
+
+
+def test_a_screen_that_goes_black_interrupts(game_display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert game_display
+    (tmp_path / "blackout.py").write_text(BLACKOUT)
+    (tmp_path / "game.toml").write_text('extends = "standin-keyboard"\n[capture]\ngrabber = "blackout:Grabber"')
+    monkeypatch.syspath_prepend(tmp_path)
+    env = SkygardenEnv(backend="window", profile=tmp_path / "game.toml")
+    try:
+        env.reset(options=START)
+        blackout: Any = importlib.import_module("blackout")
+        blackout.out = True
+        assert "black" in steps_until_interrupted(env)
+        blackout.out = False
+        check_it_plays(env)
+    finally:
+        env.close()
