@@ -12,6 +12,7 @@ import pytest
 
 from agents.checkpoint import load_policy, trunk_hash
 from envs.errors import DataError, OptionError
+from rollout.environments import EnvConfig
 from rollout.learner import seeds_of
 from skygarden import pipeline
 from skygarden.aims import aim_of
@@ -246,11 +247,30 @@ def test_each_stage_is_given_what_the_ones_before_it_made(
     assert rewarded[0].training.seed == 3
     assert tuned[1:] == [sft, first, reward, out / "tuned", 3]
     assert tuned_again[1:] == [str(out / "tuned"), again, reward, out / "tuned-2", 3]
-    assert online[1:] == [str(out / "tuned-2"), sft, reward, out / "online", again]
+    assert online[1:] == [str(out / "tuned-2"), sft, reward, out / "online", again, EnvConfig()]
     assert online[0].seed == 3
     agents = [str(walker), sft, str(out / "tuned-2"), str(out / "online")]
     assert [settings.policy for settings, _ in evaluated] == agents
     assert [where for _, where in evaluated] == list(report[2].values()) == [out / "evaluation" / t for t in TITLES]
+
+
+def test_whoever_plays_plays_in_the_window_that_was_asked_for_and_those_stages_are_others(
+    calls: list[tuple[Any, ...]], walker: Path, tmp_path: Path
+) -> None:
+    window = EnvConfig(backend="window", profile="my-game.toml")
+    for env in (EnvConfig(), window):
+        align(Alignment(to="left", preset=SMOKE, base=str(walker), env=env, out=tmp_path / "run"))
+    again = calls[len(calls) // 2 + 1 :]  # fine-tuning is the same, and not done again
+    assert [name for name, *_ in again] == [
+        "collect_to",
+        "train_reward",
+        "tune",
+        "online",
+        *["evaluate"] * 4,
+        "write_report",
+    ]
+    assert [given[0].env for name, *given in again if name in ("collect_to", "evaluate")] == [window] * 5
+    assert [given[-1] for name, *given in again if name == "online"] == [window]
 
 
 def test_no_episode_is_played_from_a_seed_that_another_stage_has_used(
