@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.backend import SIDE, Frame, Start, View
-from envs.errors import CaptureError, PadLostError, ResetError, StepError, WindowLostError
+from envs.backend import JUMPPADS, SIDE, Frame, Start, View
+from envs.errors import CaptureError, PadLostError, ProfileError, ResetError, StepError, WindowLostError
 from envs.window.capture import Capture, Shot, grabber_of
 from envs.window.clock import Beat, Clock
 from envs.window.frames import FrameWatch
@@ -42,7 +42,7 @@ class WindowBackend:
         self._game = Game(profile.window)
         self._capture: Capture | None = None
         self._pad: GuardedPad | None = None
-        self._detector = JumpPadDetector.load(profile.detector) if profile.detector else None
+        self._detector = _detector_of(profile)
         self._watch = FrameWatch()
         self._clock = Clock()
         self._frame: Frame | None = None
@@ -185,6 +185,19 @@ class WindowBackend:
         start = self._start
         chosen = {"spawn": start.spawn, "character": start.character, "skin": start.skin}
         return {**chosen, "timing": self._timing, "detection": self._detection}
+
+
+def _detector_of(profile: Profile) -> JumpPadDetector | None:
+    """What tells the jump pads.
+
+    Raises: DetectorError: it cannot be read. ProfileError: it tells others than this task has.
+    """
+    if profile.detector is None:
+        return None
+    detector = JumpPadDetector.load(profile.detector)
+    if not set(detector.names) <= set(JUMPPADS):
+        raise ProfileError(f"{profile.detector} tells {', '.join(detector.names)}; the pads are {', '.join(JUMPPADS)}")
+    return detector
 
 
 def _part(shot: Shot, whole: Rectangle, part: Rectangle) -> Shot:

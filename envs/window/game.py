@@ -37,7 +37,7 @@ class Game:
     def window(self) -> GameWindow:
         """The window; found where it is not known or gone, or the game started where there is none.
 
-        Raises: WindowLostError: it does not come, or several fit. OptionError: the profile's command cannot be run.
+        Raises: WindowLostError: it does not come, several fit, or the profile's command cannot be run.
         """
         if self._window is None:
             self._window = self._found()
@@ -89,6 +89,8 @@ class Game:
 
     def _found(self) -> GameWindow:
         until = self._now() + self._profile.patience
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None  # it was killed, or ended, some time ago
         while True:
             try:
                 return self._find(self._profile.title, self._profile.process)
