@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs.backend import JUMPPADS, SIDE, Frame, Start, View
 from envs.errors import CaptureError, PadLostError, ProfileError, ResetError, StepError, WindowLostError
+from envs.task import MAX_STEPS
 from envs.window.capture import Capture, Shot, grabber_of
 from envs.window.clock import Beat, Clock
 from envs.window.frames import FrameWatch
@@ -48,6 +49,7 @@ class WindowBackend:
         self._frame: Frame | None = None
         self._pad_window = 0  # that the pad is guarded for
         self._start: Start | None = None
+        self._steps = 0
         self._pixels: NDArray[np.uint8] | None = None  # what was seen last
         self._detection: Detection | None = None
         self._timing: dict[str, Any] = {}
@@ -77,6 +79,9 @@ class WindowBackend:
             beat = self._clock.wait()
             fault = self._see(beat)
             reasons.append(self._pad.hold(state))  # so that what happened in this step is told with it
+            self._steps += 1
+            if self._steps == MAX_STEPS and fault is None:
+                self._look_on(self._pad)
         except (WindowLostError, CaptureError, PadLostError) as error:
             return self._interrupted(str(error))
         told = [reason for reason in (*reasons, fault) if reason is not None]
@@ -108,6 +113,7 @@ class WindowBackend:
         pad = self._held_at(window.id)
         pad.resume()
         Macro(self._profile.reset).run(_Stagehand(self._profile, start, self._game, self._capture, pad))
+        self._steps = 0
         self._watch.reset()
         if self._detector is not None:
             self._detector.reset()
@@ -144,6 +150,19 @@ class WindowBackend:
         if verdict.unchanged >= timing.frozen:
             return f"the window has not changed for {verdict.unchanged:.1f} s"
         return None
+
+    def _look_on(self, pad: GuardedPad) -> None:
+        """See whether the last step of all reached a pad, which shows in the frames after it."""
+        if self._detector is None or self._detection is not None:
+            return
+        shown = self._frame, self._pixels, self._timing
+        pad.release()
+        for _ in range(self._detector.config.debounce):
+            if self._detection is None:
+                self._see(self._clock.wait())
+        self._frame, self._pixels, self._timing = shown
+        if self._detection is not None and self._detection.frame > MAX_STEPS + 1:
+            self._detection = None  # reached when the time was over
 
     def _held_at(self, window: int) -> GuardedPad:
         """The pad, guarded for a window; a game that was not started anew keeps the pad that it knows."""
