@@ -211,8 +211,9 @@ class ImportBleedingEdge:
 class Record:
     """Record how you play, in any window: film, gamepad or keys, and time, as a LeRobot dataset for `pretrain`."""
 
-    title: str | None = None  # of the window, a regular expression
-    process: str | None = None  # whose window it is, an executable's name
+    profile: str | None = None  # of the game: a .toml file or the name of one in the box
+    title: str | None = None  # without one: of the window, a regular expression
+    process: str | None = None  # or whose window it is, an executable's name
     out: Path = Path("data/recorded")  # folder of the dataset; what is there is kept
     task: str = "play"  # a sentence: what you set out to do
     hands: Literal["any", "gamepad", "keyboard"] = "any"  # that you play with
@@ -223,7 +224,7 @@ class Record:
 
     def run(self) -> None:
         """Do it."""
-        from skygarden.record import Game, RecordConfig, check, record, recover
+        from skygarden.record import RecordConfig, check, game_of, record, recover
 
         if self.recover is not None:
             recover(self.recover)
@@ -233,7 +234,7 @@ class Record:
             config = RecordConfig(
                 out=self.out, task=self.task, hands=self.hands, seconds=self.seconds, height=self.height
             )
-            record(Game(title=self.title, process=self.process), config)
+            record(game_of(self.profile, self.title, self.process), config)
 
 
 @dataclass(frozen=True, kw_only=True)

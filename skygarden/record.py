@@ -15,7 +15,9 @@ from rich.table import Table
 from envs.errors import CaptureError, OptionError, WindowLostError
 from envs.window.clock import Clock
 from envs.window.locate import GameWindow, Rectangle
+from envs.window.looks import seen_part
 from envs.window.pad import SticksConfig
+from envs.window.profile import load_profile
 from rollout.lerobot.dataset import Dataset, is_dataset
 from rollout.lerobot.faults import CheckConfig, check_episode
 from rollout.lerobot.lock import claim
@@ -59,6 +61,31 @@ class RecordConfig:
     def __post_init__(self) -> None:
         if self.height < _SMALLEST or self.longest < 10.0 or (self.seconds is not None and self.seconds <= 0.0):
             raise OptionError(f"a height of {_SMALLEST} or more and episodes of 10 s or more are needed, got {self}")
+
+
+def game_of(profile: str | None, title: str | None, process: str | None) -> Game:
+    """The game of a profile, or the one whose window has a title or is of a process.
+
+    What is recorded is what an agent would see with that profile; without one, the whole window. A profile's own
+    command is left alone: who plays starts the game.
+    Raises: OptionError: nothing is said, or too much. ProfileError: as `load_profile`.
+    """
+    said = [f"--{name}" for name, value in (("title", title), ("process", process)) if value is not None]
+    if profile is None:
+        if not said:
+            raise OptionError("say which window is recorded: --profile, --title or --process")
+        return Game(title=title, process=process)
+    if said:
+        raise OptionError(f"--profile {profile} says which window is recorded; leave out {' and '.join(said)}")
+    facts = load_profile(profile)
+    return Game(
+        title=facts.window.title,
+        process=facts.window.process,
+        part=lambda client: seen_part(client, facts.capture),
+        grabber=facts.capture.grabber,
+        keys=facts.pad.keys.names or KEYS,
+        sticks=facts.pad.sticks,
+    )
 
 
 def record(game: Game, config: RecordConfig) -> None:

@@ -22,7 +22,7 @@ from envs.window.game import Game
 from envs.window.guarded_pad import GuardedPad
 from envs.window.jumppad import Detection, JumpPadDetector
 from envs.window.locate import Rectangle
-from envs.window.looks import difference, load_picture, middle_square, part_of
+from envs.window.looks import difference, load_picture, part_of, seen_part
 from envs.window.macro import Macro
 from envs.window.pad import PadState
 from envs.window.profile import Profile
@@ -131,7 +131,7 @@ class WindowBackend:
             return f"the window is {sight.state}"
         shot = self._capture.shoot(sight.client)
         verdict = self._watch.see(np.ascontiguousarray(shot.bgra[::2, ::2, :3]), shot.time)
-        seen = _part(shot, sight.client, self._seen_part(sight.client))
+        seen = _part(shot, sight.client, seen_part(sight.client, self._profile.capture))
         self._pixels = seen.rgb()
         self._frame = seen.small(SIDE)
         self._detection = self._detector.update(self._pixels) if self._detector else None
@@ -172,11 +172,6 @@ class WindowBackend:
             self._pad.restart(window)
         self._pad_window = window
         return self._pad
-
-    def _seen_part(self, client: Rectangle) -> Rectangle:
-        """What the agent sees of the client area."""
-        part = part_of(client, self._profile.capture.region)
-        return middle_square(part) if self._profile.capture.square else part
 
     def _view(self) -> View:
         assert self._frame is not None

@@ -1,5 +1,6 @@
 """Laws of looks: which pixels a region is, and how far they are from a picture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,8 @@ import pytest
 
 from envs.errors import ProfileError
 from envs.window.locate import Rectangle
-from envs.window.looks import difference, load_picture, middle_square, part_of
+from envs.window.looks import difference, load_picture, middle_square, part_of, seen_part
+from envs.window.profile import CaptureProfile
 
 
 def test_a_region_is_shares_of_the_client_area():
@@ -39,6 +41,13 @@ def test_a_region_has_at_least_one_pixel():
 )
 def test_the_middle_square(area: Rectangle, square: Rectangle):
     assert middle_square(area) == square
+
+
+def test_the_square_that_is_seen_is_in_the_middle_of_the_region():
+    client = Rectangle(100, 50, 640, 480)
+    capture = CaptureProfile(region=(0.25, 0.0, 0.5, 1.0))
+    assert seen_part(client, capture) == Rectangle(260, 50, 320, 480)
+    assert seen_part(client, replace(capture, square=True)) == Rectangle(260, 130, 320, 320)
 
 
 def test_the_difference_is_the_mean_of_colour_values():

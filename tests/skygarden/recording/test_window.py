@@ -65,9 +65,11 @@ class Fingers:
         self._display.close()
 
 
-def recorder(display: str, out: Path, *more: str) -> "subprocess.Popen[str]":
+def recorder(
+    display: str, out: Path, *more: str, whose: tuple[str, str] = ("--title", "^Lamp$")
+) -> "subprocess.Popen[str]":
     """`skygarden record`, as a person starts it."""
-    command = [sys.executable, "-m", "skygarden", "record", "--title", "^Lamp$", "--out", str(out)]
+    command = [sys.executable, "-m", "skygarden", "record", *whose, "--out", str(out)]
     return subprocess.Popen(
         [*command, "--hands", "keyboard", *more],
         cwd=ROOT,
@@ -128,6 +130,41 @@ def test_a_person_at_play_is_recorded(xvfb: str, lamp: object, fingers: Fingers,
     walks = track.actions[:, 13]
     assert set(np.unique(walks)) <= set(range(5, 11))
     assert (walks[held[:, 0]] > 5).all()
+
+
+PROFILE = """
+[window]
+title = "^Lamp$"
+launch = ["/no/such/game"]
+
+[capture]
+region = [0.25, 0.0, 0.5, 1.0]
+
+[pad.keys.names]
+"LX-" = "space"
+Y = "w"
+"""
+
+
+def test_a_profile_says_what_is_recorded_and_what_the_keys_mean(
+    xvfb: str, lamp: object, fingers: Fingers, tmp_path: Path
+):
+    profile = tmp_path / "lamp.toml"
+    profile.write_text(PROFILE, encoding="utf-8")
+    process = recorder(xvfb, tmp_path / "play", whose=("--profile", str(profile)))
+    wait_for(process, "recording")
+    for _ in range(4):
+        fingers.press("w", 0.3)
+        fingers.press("space", 0.3)
+    process.send_signal(signal.SIGINT)
+    assert "ended: asked to" in the_rest(process)
+    dataset = Dataset(tmp_path / "play")
+    (entry,) = dataset.entries()
+    assert dataset.size == (240, 160)  # half of a window of 320 x 240
+    track = dataset.track(entry)
+    assert (track.actions[:, 3] == 1).any()  # Y
+    assert (track.actions[:, 12] < 5).any()  # LX
+    assert (track.pads[:, PAD.index("LY")] == 0.0).all()
 
 
 def test_a_recorder_that_is_killed_loses_two_seconds_at_most(xvfb: str, lamp: object, fingers: Fingers, tmp_path: Path):
