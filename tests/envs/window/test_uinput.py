@@ -228,9 +228,12 @@ def agent(tmp_path):
 
 
 def neutral_after(reader, since):
-    """The seconds from a time (of the wall clock, as the kernel stamps events) until all was at rest."""
-    until(lambda: not reader.held)
-    return reader.log[-1][0] - since
+    """The seconds from a time (of the wall clock, as the kernel stamps events) until all was at rest.
+
+    A device that is unplugged is at rest too, and takes with it the last events that nobody has read yet.
+    """
+    until(lambda: not reader.held or not reader.read())
+    return (time.time() if reader.held else reader.log[-1][0]) - since
 
 
 def pushed(reader):
