@@ -115,6 +115,7 @@ class KeysConfig:
 
     names: Mapping[str, str] = field(default_factory=dict[str, str])  # "A" or "LX-" -> X's name of a key, as "space"
     pulse: float = 1 / 60  # s; a key is held down for a multiple of it: one frame of the game
+    left_round: bool = False  # whether two keys of the left stick at once are no faster than one, as in most games
     left_response: float = 1.0  # a stick pushed by v is a key held for v to this power of the time
     right_response: float = 1.0  # 1.5 suits a game that turns its camera by v to the power of 1.5
 

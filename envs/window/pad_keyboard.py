@@ -15,6 +15,7 @@ from envs.gamepad import AXES
 from envs.window.pad import NEUTRAL, KeysConfig, PadState
 
 PERIOD: Final = 0.1  # s, in which the pulses of a key have their share
+DIAGONAL: Final = math.sqrt(0.5)  # of the speed, along each of two keys that are held at once
 EARLY: Final = 1e-4  # s; a sleeper woken this early is on time
 
 
@@ -112,7 +113,8 @@ class KeyboardPad:
         self._state = state
         config = self._config
         responses = (config.left_response, config.left_response, config.right_response, config.right_response)
-        for pulse, value, response in zip(self._pulses.values(), state.sticks, responses, strict=True):
+        left = shares_of_keys(state.lx, state.ly) if config.left_round else (state.lx, state.ly)
+        for pulse, value, response in zip(self._pulses.values(), (*left, state.rx, state.ry), responses, strict=True):
             pulse.push(math.copysign(abs(value) ** response, value), now)
         self._press()
 
@@ -157,6 +159,22 @@ class KeyboardPad:
         if not code or self._x.keycode_to_keysym(code, 0) != symbol:
             raise OptionError(f"pad.keys: no key of this keyboard gives {key!r} (for {name}) without Shift")
         return code
+
+
+def shares_of_keys(x: float, y: float) -> tuple[float, float]:
+    """For what shares of the time two keys are held that move one along x and y.
+
+    That is in a game where both together are no faster than one: while both are held, each counts for its part of a
+    diagonal.
+
+    Args: x, y: in [-1, 1], what to move by on average; no farther than 1.
+    """
+    length = max(1.0, math.hypot(x, y))
+    lesser, greater = sorted((abs(x) / length, abs(y) / length))
+    both = min(1.0, lesser / DIAGONAL)
+    alone = min(1.0, greater + (1.0 - DIAGONAL) * both)
+    across, along = (alone, both) if abs(x) > abs(y) else (both, alone)
+    return math.copysign(across, x), math.copysign(along, y)
 
 
 def open_display(name: str | None) -> Any:

@@ -1,6 +1,7 @@
 """Keys in place of a pad: pulses worked by hand, and what a window of a real X server hears of them."""
 
 import itertools
+import math
 import os
 import signal
 import textwrap
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from envs.errors import OptionError, PadLostError
 from envs.window.guarded_pad import GuardedPad
 from envs.window.pad import NEUTRAL, KeysConfig, PadConfig, PadState
-from envs.window.pad_keyboard import KeyboardPad, Pulse, keys_down, open_display
+from envs.window.pad_keyboard import KeyboardPad, Pulse, keys_down, open_display, shares_of_keys
 
 FRAME = 1 / 60  # s
 KEYS = {"A": "space", "START": "Return", "LX-": "a", "LX+": "d", "LY+": "w", "LY-": "s", "RX-": "Left", "RX+": "Right"}
@@ -273,3 +274,24 @@ def test_a_key_is_down_after_the_watchdog_was_killed_and_up_after_the_restart(di
     assert keys_down(display) == set()
     guarded.hold(PadState(ly=1.0))
     assert keys_down(display) == codes(display, "w")
+
+
+@given(x=st.floats(-1, 1), y=st.floats(-1, 1))
+def test_two_keys_move_one_where_the_stick_would_in_a_game_that_is_as_fast_across_as_along(x: float, y: float):
+    across, along = shares_of_keys(x, y)
+    assert abs(across) <= 1
+    assert abs(along) <= 1
+    both = min(abs(across), abs(along))  # of the time; then each key counts for its part of a diagonal
+    moved = [(abs(share) - both) + both * math.sqrt(0.5) for share in (across, along)]
+    wanted = [abs(value) / max(1.0, math.hypot(x, y)) for value in (x, y)]
+    assert math.hypot(*moved) == pytest.approx(math.hypot(*wanted), abs=0.09)  # a key cannot be held longer than always
+    assert math.hypot(*wanted) < 1e-6 or abs(math.atan2(*moved) - math.atan2(*wanted)) < math.radians(3)
+    assert (math.copysign(1, across), math.copysign(1, along)) == (math.copysign(1, x), math.copysign(1, y))
+
+
+def test_a_stick_that_is_pushed_a_fifth_aside_holds_the_key_aside_for_longer():
+    assert shares_of_keys(0.2, 0.6) == pytest.approx(
+        (0.2 / math.sqrt(0.5), 0.6 + (1 - math.sqrt(0.5)) * 0.2 * math.sqrt(2))
+    )
+    assert shares_of_keys(0.0, 1.0) == (0.0, 1.0)
+    assert shares_of_keys(-1.0, 1.0) == pytest.approx((-1.0, 1.0))
