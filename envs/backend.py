@@ -6,6 +6,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import OptionError
+
 JUMPPADS: Final = ("left", "middle", "right")
 SPAWNS: Final = 4
 SIDE: Final = 128  # pixels, of an observation
@@ -20,6 +22,13 @@ class Start:
     spawn: int | None  # None where a real game chose it and did not tell
     character: str
     skin: int
+
+    @property
+    def known_spawn(self) -> int:
+        """The spawn. Raises: OptionError: nobody knows it."""
+        if self.spawn is None:
+            raise OptionError("a start in the stand-in has a spawn, from 0 on, got None")
+        return self.spawn
 
 
 @dataclass(frozen=True, slots=True)

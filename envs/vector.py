@@ -153,7 +153,7 @@ class SkygardenVectorEnv(gym.vector.VectorEnv[Frames, NDArray[np.integer[Any]], 
         rng = self._rngs[k]
         assert rng is not None
         start = draw_start(rng, options, NAMES, SKINS)
-        self._simulation.put(k, start.spawn, NAMES.index(start.character), start.skin, self._spawn_animation)
+        self._simulation.put(k, start.known_spawn, NAMES.index(start.character), start.skin, self._spawn_animation)
         self._steps[k] = 0
         self._ended[k] = False
 

@@ -44,8 +44,8 @@ def _at_start(episode: Episode) -> Recorder:
     Raises: DataError: the episode was played in a real game.
     """
     start = episode.start
-    if start.spawn is None or not len(episode.positions):
+    if not len(episode.positions):
         raise DataError("an episode of a game's window cannot be drawn again; only those of the stand-in can")
     recorder = Recorder(0, NAMES.index(start.character), start.skin, player="agent", seed=0)
-    recorder.begin(start.spawn)
+    recorder.begin(start.known_spawn)
     return recorder

@@ -26,7 +26,7 @@ class StandinBackend:
     def reset(self, start: Start) -> View:
         """See Backend."""
         character = self.characters.index(start.character)
-        self._simulation.put(0, start.spawn, character, start.skin, self._spawn_animation)
+        self._simulation.put(0, start.known_spawn, character, start.skin, self._spawn_animation)
         return self._advance(np.zeros((1, 16), np.uint8), moving=False)
 
     def step(self, action: NDArray[np.uint8]) -> View:
