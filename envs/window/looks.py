@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from envs.errors import ProfileError
 from envs.window.locate import Rectangle
-from envs.window.profile import Region
+from envs.window.profile import CaptureProfile, Region
 
 
 def part_of(client: Rectangle, region: Region) -> Rectangle:
@@ -24,6 +24,12 @@ def middle_square(area: Rectangle) -> Rectangle:
     """The largest square in the middle of an area."""
     side = min(area.width, area.height)
     return Rectangle(area.left + (area.width - side) // 2, area.top + (area.height - side) // 2, side, side)
+
+
+def seen_part(client: Rectangle, capture: CaptureProfile) -> Rectangle:
+    """What the agent sees of the client area."""
+    part = part_of(client, capture.region)
+    return middle_square(part) if capture.square else part
 
 
 def load_picture(path: Path) -> NDArray[np.uint8]:
