@@ -238,6 +238,21 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Find out what is wrong between an agent and a game's window, step by step, and what to do; writes a page."""
+
+    profile: Annotated[str, tyro.conf.Positional]  # of the game: a name that comes with Skygarden, or a .toml file
+    out: Path = Path("doctor.html")  # page to write, with what the window shows
+
+    def run(self) -> None:
+        """Do it; exit status 1 where there is a fault."""
+        from skygarden.doctor import doctor
+
+        if not doctor(self.profile, self.out):
+            raise SystemExit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Training:
     """What commands that train a policy have in common."""
 
@@ -558,6 +573,7 @@ COMMANDS = {
     "play": Play,
     "game": Game,
     "record": Record,
+    "doctor": Doctor,
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,

@@ -22,10 +22,11 @@ from envs.window.game import Game
 from envs.window.guarded_pad import GuardedPad
 from envs.window.jumppad import Detection, JumpPadDetector
 from envs.window.locate import Rectangle
-from envs.window.looks import difference, load_picture, part_of, seen_part
+from envs.window.looks import seen_part
 from envs.window.macro import Macro
 from envs.window.pad import PadState
 from envs.window.profile import Profile
+from envs.window.stagehand import WindowHand
 
 _ATTEMPTS: Final = 2  # to begin an episode, with all anew after the first
 
@@ -112,7 +113,7 @@ class WindowBackend:
             self._capture = Capture(grabber_of(self._profile.capture.grabber))
         pad = self._held_at(window.id)
         pad.resume()
-        Macro(self._profile.reset).run(_Stagehand(self._profile, start, self._game, self._capture, pad))
+        Macro(self._profile.reset).run(WindowHand(self._profile, start, self._game, self._capture, pad))
         self._steps = 0
         self._watch.reset()
         if self._detector is not None:
@@ -218,28 +219,3 @@ def _part(shot: Shot, whole: Rectangle, part: Rectangle) -> Shot:
     """What a part of a shot of the whole shows."""
     top, left = part.top - whole.top, part.left - whole.left
     return replace(shot, bgra=shot.bgra[top : top + part.height, left : left + part.width])
-
-
-class _Stagehand:
-    """Presses and sees, for a macro."""
-
-    def __init__(self, profile: Profile, start: Start, game: Game, capture: Capture, pad: GuardedPad) -> None:
-        self._profile, self._start = profile, start
-        self._game, self._capture, self._pad = game, capture, pad
-        self._pictures: dict[str, NDArray[np.uint8]] = {}
-
-    def press(self, button: str | None) -> None:
-        """See Stagehand."""
-        reason = self._pad.release() if button is None else self._pad.hold(PadState(frozenset((button,))))
-        if reason not in (None, "late"):  # a button that was let go too early is pressed again
-            raise WindowLostError(f"the way to the start of an episode was interrupted: {reason}")
-
-    def difference(self, look: str) -> float:
-        """See Stagehand."""
-        if look not in self._pictures:
-            self._pictures[look] = load_picture(self._profile.image(look, self._start))
-        client = self._game.look().client
-        if client is None:
-            raise WindowLostError("the game's window is gone")
-        shown = self._capture.shoot(part_of(client, self._profile.looks[look].region)).rgb()
-        return difference(shown, self._pictures[look]) / self._profile.looks[look].tolerance

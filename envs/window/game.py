@@ -34,6 +34,11 @@ class Game:
         self._window: GameWindow | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether we started it."""
+        return self._process is not None
+
     def window(self) -> GameWindow:
         """The window; found where it is not known or gone, or the game started where there is none.
 
