@@ -253,6 +253,35 @@ class Doctor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibrate:
+    """Measure a game through its window, learn its jump pads' looks from recorded runs, and write a profile of it."""
+
+    profile: Annotated[str, tyro.conf.Positional]  # to begin from: a name that comes with Skygarden, or a .toml file
+    out: Path  # folder for the new profile, which extends that one and says only what was measured
+    measure: bool = True  # play the game by itself: latency, dead zones, which way is up, how evenly frames come
+    runs: Path | None = None  # dataset of runs, whose tasks name a pad or "none"; BACK pressed half a second after each
+    reached: tuple[tuple[int, float], ...] = ()  # EPISODE SECOND of launches in it that were found wrongly
+    pushes: int = 20  # of the right stick, to measure latency by
+    seed: int = 0  # of learning
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.calibrate import CalibrateConfig, calibrate
+
+        calibrate(
+            CalibrateConfig(
+                profile=self.profile,
+                out=self.out,
+                measure=self.measure,
+                runs=self.runs,
+                reached=self.reached,
+                pushes=self.pushes,
+                seed=self.seed,
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Training:
     """What commands that train a policy have in common."""
 
@@ -574,6 +603,7 @@ COMMANDS = {
     "game": Game,
     "record": Record,
     "doctor": Doctor,
+    "calibrate": Calibrate,
     "pretrain": Pretrain,
     "finetune": Finetune,
     "evaluate": Evaluate,

@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.backend import SIDE
 from envs.window.capture import Shot
-from envs.window.findings import LookSeen, Patient, Verdict, fault, good, warning
+from envs.window.findings import LookSeen, Patient, System, Verdict, fault, good, warning
 from envs.window.frames import FrameVerdict, FrameWatch
 from envs.window.locate import Rectangle
 from envs.window.looks import difference, load_picture, part_of, seen_part
@@ -76,6 +76,10 @@ def display(patient: Patient) -> Verdict:
         return good("the desktop of Windows")
     if system.platform != "linux":
         return fault(f"windows cannot be found on {system.platform}", "Use Linux with X11, or Windows.")
+    return _display_of_linux(system)
+
+
+def _display_of_linux(system: System) -> Verdict:
     wayland = "WAYLAND_DISPLAY" in system.environment or system.environment.get("XDG_SESSION_TYPE") == "wayland"
     name = system.environment.get("DISPLAY", "")
     if not name and wayland:

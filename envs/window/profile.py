@@ -57,6 +57,7 @@ class TimingProfile:
     __pydantic_config__ = _STRICT
     frozen: Seconds = 3.0  # without a change of any pixel of the client area
     black: Seconds = 1.0  # of nothing but black
+    latency: Seconds | None = None  # from a push to the frame that shows it, as measured; it changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
