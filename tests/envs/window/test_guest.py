@@ -73,7 +73,7 @@ def passes(guest: Path, file: str, tests: int, limit: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_real_pad_passes_its_tests_in_a_guest(guest: Path):
-    passes(guest, "test_uinput.py", tests=12, limit=500)
+    passes(guest, "test_uinput.py", tests=15, limit=500)
 
 
 @pytest.mark.slow

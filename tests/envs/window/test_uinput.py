@@ -17,6 +17,7 @@ from envs.window.guarded_pad import GuardedPad
 from envs.window.pad import NEUTRAL, PadConfig, PadState, SticksConfig
 from envs.window.pad_gamepad import GamepadPad
 from envs.window.pad_keyboard import open_display
+from envs.window.readback import read_back
 from envs.window.touch import PadsTouch
 
 pytestmark = pytest.mark.skipif(
@@ -139,6 +140,21 @@ def test_a_closed_pad_is_unplugged_and_was_at_rest(plugged):
     pad.close()
     assert not node.exists()
     assert not reader.read()
+
+
+@pytest.mark.parametrize("button", ["LB", "RT", "UP"])
+def test_the_doctor_reads_a_press_back_and_no_stick(plugged, button):
+    pad, _ = plugged()
+    ears = read_back(PadConfig(), pad.devices)
+    assert not isinstance(ears, str), ears
+    assert not ears.held()
+    pad.apply(PadState(lx=1.0, ly=1.0, rx=-1.0, ry=-1.0))
+    assert not ears.held()
+    pad.apply(PadState(frozenset({button})))
+    until(ears.held)
+    pad.apply(NEUTRAL)
+    until(lambda: not ears.held())
+    ears.close()
 
 
 @pytest.fixture
