@@ -1,8 +1,6 @@
 """A person's touch and a lost focus are seen, and what the agent does itself is not."""
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 
@@ -101,15 +99,9 @@ def test_a_key_of_a_person_is_seen_by_its_name(keys, person, key, name):
     assert guard.look() is None
 
 
-def test_a_server_that_dies_takes_the_pad_from_the_agent(monkeypatch):
-    binary = shutil.which("Xvfb")
-    if binary is None:
-        pytest.skip("no Xvfb here (Debian: apt install xvfb)")
-    reading, writing = os.pipe()
-    server = subprocess.Popen([binary, "-displayfd", str(writing)], pass_fds=(writing,), stderr=subprocess.DEVNULL)
-    os.close(writing)
-    monkeypatch.setenv("DISPLAY", ":" + os.read(reading, 64).decode().strip())
-    os.close(reading)
+def test_a_server_that_dies_takes_the_pad_from_the_agent(xvfb_server, monkeypatch):
+    name, server = xvfb_server()
+    monkeypatch.setenv("DISPLAY", name)
     with GuardedPad(PadConfig(driver="none", touch=("keys",))) as pad:
         assert pad.hold(PadState(ly=1.0)) is None
         server.kill()
