@@ -12,7 +12,7 @@ from envs.window.frames import FrameVerdict, FrameWatch
 from envs.window.locate import Rectangle
 from envs.window.looks import difference, load_picture, part_of, seen_part
 from envs.window.pad_gamepad import UINPUT
-from envs.window.x11 import WAYLAND
+from envs.window.x11 import WAYLAND, is_wayland
 from envs.window.xserver import XServer
 
 SHOTS: Final = 100  # that are timed
@@ -80,7 +80,7 @@ def display(patient: Patient) -> Verdict:
 
 
 def _display_of_linux(system: System) -> Verdict:
-    wayland = "WAYLAND_DISPLAY" in system.environment or system.environment.get("XDG_SESSION_TYPE") == "wayland"
+    wayland = is_wayland(system.environment)
     name = system.environment.get("DISPLAY", "")
     if not name and wayland:
         return fault("this is a Wayland session without an X server", f"{WAYLAND}.")

@@ -178,7 +178,7 @@ def find(wanted: Wanted, environment: Mapping[str, str]) -> X11Window:
 
     Raises: MissingPackageError: no python-xlib. WindowLostError: none, several, no display, or Wayland.
     """
-    wayland = "WAYLAND_DISPLAY" in environment or environment.get("XDG_SESSION_TYPE") == "wayland"
+    wayland = is_wayland(environment)
     display = environment.get("DISPLAY", "")
     if not display:
         why = WAYLAND if wayland else "start the game in an X11 session, or under Xvfb or Xephyr, and set DISPLAY to it"
@@ -189,6 +189,11 @@ def find(wanted: Wanted, environment: Mapping[str, str]) -> X11Window:
     except WindowLostError as error:
         server.close()
         raise WindowLostError(f"{error}. On {display}; {WAYLAND}") if wayland else error from None
+
+
+def is_wayland(environment: Mapping[str, str]) -> bool:
+    """Whether this is a Wayland session, with or without an X server in it."""
+    return "WAYLAND_DISPLAY" in environment or environment.get("XDG_SESSION_TYPE") == "wayland"
 
 
 def _choose(server: XServer, wanted: Wanted) -> Candidate:
