@@ -85,6 +85,8 @@ class Desk:
         self.patience: Final = patience or Patience()
         self.counts: Final = Counts()
         self._journal, self._clock = journal, clock
+        if journal:
+            journal.on_failure(self.close)
         self._lock = threading.Condition()
         self._loans = Loans()
         self._open: dict[int, _Open] = {}
@@ -126,12 +128,17 @@ class Desk:
             self._journal.forget(below)
 
     def post(self, assignment: Assignment) -> None:
-        """Have an assignment played, but for what of it is there already."""
+        """Have an assignment played, but for what of it is there already.
+
+        Raises: DataError: the journal has episodes of it that are not what is asked for.
+        """
         with self._lock:
             number = assignment.number
             self._newest = max(self._newest, number)
             opened = self._open[number] = _Open(assignment)
             for report in self._recovered.pop(number, ()):
+                if isinstance(report, Played):
+                    self._compare(assignment, report)
                 opened.reports[report.index] = report
                 self.counts.recovered += 1
             if not opened.done:
@@ -277,6 +284,8 @@ class Desk:
         To be called every second or so.
         """
         with self._lock:
+            if self._closed:
+                return
             now, patience = self._clock(), self.patience
             for seat in list(self._seats):
                 if seat.ended:  # it does not read
@@ -348,7 +357,9 @@ class Desk:
                 seat.tell(Acknowledged(report.key))
             if isinstance(report, Dropped):
                 self.counts.dropped += 1
-                log.warning("episode %d of assignment %d is dropped: %s", report.index, report.assignment, report.reason)
+                log.warning(
+                    "episode %d of assignment %d is dropped: %s", report.index, report.assignment, report.reason
+                )
             else:
                 self.counts.accepted += 1
             if opened.done:

@@ -2,10 +2,11 @@
 
 Reports are appended to segments and flushed to the disk many at a time: whoever sent one hears of it when it is there.
 A learner that was killed finds here what was played for the updates that its last checkpoint does not hold, and nothing
-is played twice. A segment goes when a checkpoint holds all that followed from it, unless the journal is kept whole: then
-a run can be learnt again from it, bit for bit.
+is played twice. A segment goes when a checkpoint holds all that followed from it, unless the journal is kept whole:
+then a run can be learnt again from it, bit for bit.
 """
 
+import json
 import logging
 import os
 import secrets
@@ -17,7 +18,7 @@ from pathlib import Path
 from struct import Struct
 from typing import IO, Final
 
-from envs.errors import DeliveryError
+from envs.errors import CheckpointError, DeliveryError
 
 _HEADER: Final = Struct("<IIQ")  # bytes of the report, their CRC-32, the assignment that it belongs to
 _SUFFIX: Final = ".journal"
@@ -36,16 +37,17 @@ class _Segment:
 class Journal:
     """The journal of a run.
 
-    Args: folder: made where it is not there. keep: whether nothing is ever forgotten. failed: called once, with the
-      reason, if the disk takes no more: nothing is acknowledged after that.
-    Raises: DeliveryError: the folder cannot be used.
+    Args: folder: made where it is not there. identity: of the run: what is learnt, from what, and how. keep: whether
+      nothing is ever forgotten.
+    Raises: DeliveryError: the folder cannot be used. CheckpointError: it has the journal of another run.
     """
 
-    def __init__(self, folder: Path, *, keep: bool = False, failed: Callable[[str], None] = log.error) -> None:
-        self._folder, self._keep, self._failed = folder, keep, failed
+    def __init__(self, folder: Path, identity: str = "", *, keep: bool = False) -> None:
+        self._folder, self._keep = folder, keep
+        self._failed: Callable[[str], None] = log.error
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.run: Final = _name_of_run(folder / "run")
+            self.run: Final = _name_of_run(folder / "run.json", identity)
         except OSError as error:
             raise DeliveryError(f"the journal {folder} cannot be used: {error}") from error
         self._segments = [_Segment(path, _newest(path)) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
@@ -57,6 +59,10 @@ class Journal:
         self._file: IO[bytes] | None = None
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
+
+    def on_failure(self, failed: Callable[[str], None]) -> None:
+        """Have somebody told the reason if the disk takes no more; nothing is acknowledged after that."""
+        self._failed = failed
 
     def reports(self, first: int = 0) -> Iterator[bytes]:
         """The reports of assignments from `first` on that were there when the journal was opened, in their order."""
@@ -98,7 +104,7 @@ class Journal:
             with self._changed:
                 self._closed = True
                 self._changed.notify_all()
-            self._failed(f"the journal {self._folder} cannot be written: {error}; free some space and start the run again")
+            self._failed(f"the journal {self._folder} cannot be written: {error}; free some space and start again")
         finally:
             if self._file:
                 self._file.close()
@@ -171,10 +177,13 @@ def _newest(path: Path) -> int:
     return newest
 
 
-def _name_of_run(path: Path) -> str:
+def _name_of_run(path: Path, identity: str) -> str:
     """What tells this run from every other; made when it begins."""
     if not path.exists():
         partial = path.with_suffix(".partial")
-        partial.write_text(secrets.token_hex(8))
+        partial.write_text(json.dumps({"run": secrets.token_hex(8), "identity": identity}), encoding="utf-8")
         partial.replace(path)
-    return path.read_text().strip()
+    known = json.loads(path.read_text(encoding="utf-8"))
+    if known["identity"] != identity:
+        raise CheckpointError(f"{path.parent} holds the journal of a run with other settings; use another folder")
+    return str(known["run"])

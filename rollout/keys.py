@@ -1,4 +1,4 @@
-"""The keys of what was used, in little memory: a run of a week has millions, and nearly all of them follow each other."""
+"""The keys of what was used, in little memory: a long run has millions, and nearly all of them follow each other."""
 
 import json
 from bisect import bisect_right

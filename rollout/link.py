@@ -1,8 +1,8 @@
 """A worker's line to the learner: reports go up, assignments come down, and a stream that breaks is made anew.
 
 A report is in the spool before it is sent and stays there until it is answered, so neither a lost connection nor a
-learner that is started again loses one or sends one to no end. Whoever plays knows nothing of that: it asks for the next
-assignment and reports what came of it.
+learner that is started again loses one or sends one to no end. Whoever plays knows nothing of that: it asks for the
+next assignment and reports what came of it.
 """
 
 import logging
@@ -243,7 +243,9 @@ class Link:
             call = cast("Any", error)
             if call.code() in _FATAL:
                 with self._changed:
-                    self._failed = DeliveryError(f"the learner at {self._config.learner} sends us away: {call.details()}")
+                    self._failed = DeliveryError(
+                        f"the learner at {self._config.learner} sends us away: {call.details()}"
+                    )
                     self._changed.notify_all()
             return str(call.details())
         except SkygardenError as error:

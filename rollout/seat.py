@@ -1,5 +1,6 @@
 """A worker's place at the learner's desk, and what the desk has to tell it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from typing import Final
@@ -72,7 +73,5 @@ class Seat:
     def end(self) -> None:
         """Have the call end when all before is told."""
         self.ended = True
-        try:
+        with suppress(Full):
             self.outbox.put_nowait(None)
-        except Full:
-            pass

@@ -1,8 +1,8 @@
 """Reports that wait on a worker's disk until the learner has answered them.
 
 An episode of a real game costs ten seconds, and the learner may be away for an hour. A report is on the disk before it
-is sent, and leaves it when the learner says that it is on its own. What the learner refuses is set aside and kept: it is
-of no use to the run, and was played all the same.
+is sent, and leaves it when the learner says that it is on its own. What the learner refuses is set aside and kept: it
+is of no use to the run, and was played all the same.
 """
 
 import logging
@@ -36,7 +36,8 @@ class Spool:
             for path in folder.glob("*.partial"):  # the worker was killed while it wrote
                 path.unlink(missing_ok=True)
             self._waiting = sorted(
-                (_key(path, worker) for path in folder.glob(f"*{_SUFFIX}")), key=lambda key: (key.incarnation, key.sequence)
+                (_key(path, worker) for path in folder.glob(f"*{_SUFFIX}")),
+                key=lambda key: (key.incarnation, key.sequence),
             )
         except OSError as error:
             raise DeliveryError(f"the spool {folder} cannot be used: {error}; choose another with --spool") from error
@@ -66,7 +67,7 @@ class Spool:
             _sync(self.folder)
         except OSError as error:
             raise DeliveryError(
-                f"a finished episode cannot be kept in {self.folder}: {error}; free some space, and start this worker again"
+                f"a finished episode cannot be kept in {self.folder}: {error}; free some space, and start again"
             ) from error
         self._waiting.append(key)
 

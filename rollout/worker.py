@@ -38,15 +38,13 @@ class WorkerConfig:
     notice: float = 20.0  # seconds between being told to leave and having left; a machine that is taken away gives 30
 
 
-def work(
-    config: WorkerConfig, make_envs: MakeEnvs = SkygardenVectorEnv, leaving: threading.Event | None = None
-) -> int:
+def work(config: WorkerConfig, make_envs: MakeEnvs = SkygardenVectorEnv, leaving: threading.Event | None = None) -> int:
     """Work until the learner says that it is over; returns the number of episodes played.
 
     Args: leaving: when it is set, what is being played is played to its end if the time allows, what is finished is
       delivered, and the learner is told.
-    Raises: DeliveryError: the learner cannot be reached, sends this worker away, or is gone for too long; the disk takes
-      no more. CheckpointError: what came is not its policy.
+    Raises: DeliveryError: the learner cannot be reached, sends this worker away, or is gone for too long; the disk is
+      full. CheckpointError: what came is not its policy.
     """
     torch.set_num_threads(config.processors)
     work = _Work(config, leaving or threading.Event())
