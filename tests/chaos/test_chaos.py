@@ -62,7 +62,7 @@ class Scene:
         self._folder, self.home, self._lag = folder, home, lag
         self.out = home / "out"
         self._port = free_port()
-        self._proxies = [stack.enter_context(closing(Proxy(f"127.0.0.1:{self._port}"))) for _ in WORKERS]
+        self._proxies = [stack.enter_context(closing(Proxy(self._port))) for _ in WORKERS]
         self.learner = self._start_learner()
         self._workers = [self._start_worker(k) for k in range(len(WORKERS))]
         self._later: list[tuple[float, int]] = []  # when a process that is stopped goes on, by its number
