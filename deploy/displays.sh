@@ -45,7 +45,8 @@ Section "Screen"
   EndSubSection
 EndSection
 END
-  sudo setsid nohup Xorg ":$1" -config "$file" -nolisten tcp -noreset >"/tmp/skygarden-display-$1.log" 2>&1 </dev/null &
+  sudo setsid nohup Xorg ":$1" -config "$file" -nolisten tcp -noreset \
+    -logfile "/var/log/skygarden-display-$1.log" >/dev/null 2>&1 </dev/null &
 }
 
 without_gpu() { # NUMBER
