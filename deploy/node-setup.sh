@@ -4,7 +4,7 @@
 #   source/  what `ray up` copied here    venv/  what is installed    env  what login shells read
 set -euo pipefail
 
-ray=${1:?"which Ray? for example 'ray[rllib]==2.60.0'"}
+ray=${1:?"which Ray? for example 'ray[default,rllib]==2.60.0'"}
 home=${SKYGARDEN_HOME:-$HOME/skygarden}
 venv=${SKYGARDEN_VENV:-$home/venv}
 version=${ray##*==}

@@ -93,7 +93,8 @@ def test_the_commands_of_a_cluster_file_are_shell_and_the_scripts_that_they_name
     for command in commands:
         subprocess.run(["bash", "-n", "-c", command], check=True)
         for script in re.findall(r"~/skygarden/deploy/[\w.-]+", command):
-            assert (ROOT / content["file_mounts"][script]).is_file()
+            assert content["file_mounts"]["~/skygarden/deploy"] == "deploy"
+            assert (DEPLOY / Path(script).name).is_file()
     assert len(commands) > 4
 
 

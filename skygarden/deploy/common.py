@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from skygarden.deploy.document import spelt
-from skygarden.deploy.findings import RAY, Finding, Launch
+from skygarden.deploy.findings import RAY, REQUIREMENT, Finding, Launch
 
 _STARTS: Final = ("head_start_ray_commands", "worker_start_ray_commands")
 _SETUPS: Final = ("setup_commands", "head_setup_commands", "worker_setup_commands", "initialization_commands")
 _NIGHTLY: Final = re.compile(r"ray-wheels|ray-\d+\.\d+\.\d+\.?dev\d*|nightly", re.IGNORECASE)
-_RAY: Final = re.compile(r"(?<![\w./-])ray(?:\[[\w,\s-]*\])?\s*(?P<pin>[=~<>!]=?[^'\"\s;&|]*|@\s*\S+)?(?=['\"\s;&|]|$)")
+_RAY: Final = re.compile(
+    r"(?<![\w./-])ray(?:\[(?P<extras>[\w,\s-]*)\])?\s*(?P<pin>[=~<>!]=?[^'\"\s;&|]*|@\s*\S+)?(?=['\"\s;&|]|$)"
+)
 _INSTALLS: Final = re.compile(r"\b(?:pip3?|uv)\b.*\binstall\b|node-setup\.sh|\bconda install\b")
 _SECRET: Final = re.compile(
     r"BEGIN [A-Z ]*PRIVATE KEY|AccountKey="
@@ -84,24 +86,27 @@ def ray_version(launch: Launch) -> Iterator[Finding]:
     if not launch.document.has("setup_commands"):
         if launch.cloud:
             said = f"setup_commands is not there, and Ray's own for {launch.provider} install a nightly Ray"
-            yield Finding("error", ("setup_commands",), said, f"install 'ray[rllib]=={RAY}' there")
+            yield Finding("error", ("setup_commands",), said, f"install '{REQUIREMENT}' there")
         return
     pinned = False
     for where, command in launch.commands(*_SETUPS):
         if not _INSTALLS.search(command):
             continue
         if _NIGHTLY.search(command):
-            yield Finding("error", where, "this installs a nightly Ray", f"install 'ray[rllib]=={RAY}'")
+            yield Finding("error", where, "this installs a nightly Ray", f"install '{REQUIREMENT}'")
             pinned = True
             continue
         for match in _RAY.finditer(command):
             pinned = True
             if match["pin"] != f"=={RAY}":
                 said = f"this installs Ray {match['pin'] or 'of whatever version is the newest'}, not {RAY}"
-                yield Finding("error", where, said, f"install 'ray[rllib]=={RAY}'")
+                yield Finding("error", where, said, f"install '{REQUIREMENT}'")
+            elif "default" not in (match["extras"] or ""):
+                said = "without its extra `default` Ray starts, and serves no dashboard"
+                yield Finding("warning", where, said, f"install '{REQUIREMENT}'")
     if not pinned:
         said = "no command pins Ray's version, which must be the same on all machines"
-        yield Finding("error" if launch.cloud else "warning", ("setup_commands",), said, f"install 'ray[rllib]=={RAY}'")
+        yield Finding("error" if launch.cloud else "warning", ("setup_commands",), said, f"install '{REQUIREMENT}'")
 
 
 def token(launch: Launch) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from skygarden.deploy.document import Document, Where
 
 RAY: Final = "2.60.0"  # the one that deploy/ pins and pyproject.toml allows
+REQUIREMENT: Final = f"ray[default,rllib]=={RAY}"  # without `default` Ray serves no dashboard
 Severity = Literal["error", "warning", "note"]
 
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
-from skygarden.deploy.findings import RAY, Finding, Launch
+from skygarden.deploy.findings import RAY, REQUIREMENT, Finding, Launch
 
 _MODULE: Final = "ray.autoscaler._private.util"
 
@@ -20,11 +20,11 @@ def rays_own(launch: Launch) -> Iterator[Finding]:
         checks: Any = importlib.import_module(_MODULE)
     except ImportError:
         said = "Ray is not installed here, so its own checks were left out"
-        yield Finding("note", (), said, f"pip install 'ray[rllib]=={RAY}', which `ray up` needs as well")
+        yield Finding("note", (), said, f"pip install '{REQUIREMENT}', which `ray up` needs as well")
         return
     if ray.__version__ != RAY:
         said = f"this machine has Ray {ray.__version__}, and the cluster {RAY}: `ray up` needs the same"
-        yield Finding("warning", (), said, f"pip install 'ray[rllib]=={RAY}'")
+        yield Finding("warning", (), said, f"pip install '{REQUIREMENT}'")
     if not isinstance(launch.document.get("provider"), dict):
         yield Finding("error", ("provider",), "no provider: whose machines?", "as in deploy/cluster.yaml")
         return

@@ -100,6 +100,11 @@ def test_a_gpu_that_plays_nothing_is_a_warning() -> None:
     assert [(f.severity, at) for f, at in found_in(text) if "play nothing" in f.said] == [("warning", line)]
 
 
+def test_a_ray_without_a_dashboard_is_a_warning() -> None:
+    text, line = changed(CLUSTER, "ray[default,rllib]", "ray[rllib]")
+    assert [(f.severity, at) for f, at in found_in(text) if "serves no dashboard" in f.said] == [("warning", line)]
+
+
 def test_lines_are_those_of_the_file_with_its_comments() -> None:
     text, line = changed(CLUSTER, "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0")
     command = next(at for f, at in found_in(text) if "dashboard" in f.said)
