@@ -637,6 +637,21 @@ class Certs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeployCheck:
+    """Find what is wrong with a file for `ray up` before it costs anything: what Ray says, and what it lets through."""
+
+    file: Annotated[Path, tyro.conf.Positional]  # as deploy/cluster.yaml
+    ready: bool = False  # also ask for what a shared file cannot hold: keys and tokens on this machine, real addresses
+
+    def run(self) -> None:
+        """Do it; exit status 1 where there is an error."""
+        from skygarden.deploy_check import deploy_check
+
+        if not deploy_check(self.file, self.ready):
+            raise SystemExit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a policy for others to use, with 16-bit weights."""
 
@@ -681,6 +696,7 @@ COMMANDS = {
     "worker": Worker,
     "status": Status,
     "certs": Certs,
+    "deploy-check": DeployCheck,
     "export": Export,
 }
 
