@@ -28,7 +28,7 @@ from rollout.spool import Spool
 from rollout.trust import WorkerTrust
 from rollout.wire import rollout_pb2 as wire
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds before another try
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 3.0  # seconds before another try
 _SILENCE: Final = 5  # heartbeats without a word from the learner after which its stream is given up
 _CALL: Final = 3600.0  # seconds that a stream may last; the next goes on where it was
 _FETCH: Final = 600.0  # seconds for the whole policy
