@@ -125,9 +125,8 @@ def main() -> None:
         up, back, new, again = np.array(measure(Path(name), options.kills)).T
     print(f"the program starts in {alone:.1f} s; {options.kills} kills; up to {again.max():.0f} updates done again")
     for what, times in (("workers can come", up), ("both have come", back), ("a new update", new)):
-        print(
-            f"{what:17} {np.median(times):5.1f} s, longest {times.max():5.1f} s: {np.median(times) / alone:4.1f} x the start"
-        )
+        median = np.median(times)
+        print(f"{what:17} {median:5.1f} s, longest {times.max():5.1f} s: {median / alone:4.1f} x the start")
 
 
 if __name__ == "__main__":
