@@ -9,7 +9,7 @@ import math
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -84,6 +84,8 @@ def _algorithm(settings: PpoSettings, target: str, seed: int) -> "Generator[Algo
         yield algorithm
     finally:
         algorithm.stop()
+        with suppress(OSError):
+            Path(algorithm.logdir).rmdir()  # RLlib's own, in the user's home, with nothing in it
         if ours:
             ray.shutdown()
 

@@ -13,10 +13,11 @@ from agents.reward import RewardArtefact, RewardModel, save_reward
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """Ray with two processors, which nobody else can reach."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ray with two processors, which nobody else can reach and which leaves nothing at home."""
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path_factory.mktemp("results")))
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else a token file in somebody's home decides
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield

@@ -123,7 +123,8 @@ class Pressed(gym.Env[Any, Any]):
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_it_learns_to_press_what_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gym.registry, PRESSED, EnvSpec(PRESSED, entry_point=Pressed))
+    made: Any = Pressed
+    monkeypatch.setitem(gym.registry, PRESSED, EnvSpec(PRESSED, entry_point=made))
     settings = PpoSettings(environments=8, batch_size=200, minibatch_size=50, learning_rate=1e-3, entropy=0.0)
     config: Any = ppo_config(settings, "left", seed=0)
     config.environment(PRESSED).env_runners(gym_env_vectorize_mode="sync").env_config = {}
