@@ -44,6 +44,10 @@ class DeliveryError(SkygardenError, ConnectionError):
     """Episodes do not come, or a learner cannot be reached: a worker or the connection is gone."""
 
 
+class TrustError(SkygardenError, PermissionError):
+    """A learner or worker is not who it has to be: a certificate or token is missing, over, another's or unknown."""
+
+
 class PadLostError(SkygardenError, ConnectionError):
     """The virtual pad cannot be opened, or the process that owns it is dead or hangs."""
 
@@ -74,3 +78,7 @@ class ResetError(SkygardenError, RuntimeError):
 
 class DetectorError(SkygardenError, ValueError):
     """A jump-pad detector cannot be read, or was shown something that is no frame."""
+
+
+class DeployError(SkygardenError, ValueError):
+    """A file that describes a cluster is missing, or is not one."""

@@ -19,9 +19,10 @@ from envs.episode import Ending, Episode
 from envs.errors import DataError
 from envs.gamepad import COMPONENTS, SIZES
 from envs.task import MAX_STEPS
+from rollout.keys import Key
 from rollout.wire import rollout_pb2 as wire
 
-PROTOCOL: Final = 1  # of the messages; both sides must speak the same
+PROTOCOL: Final = 2  # of the messages; both sides must speak the same
 MESSAGE_LIMIT: Final = 64 * 2**20  # bytes; gRPC's default of 4 MiB is less than the head of the largest policy
 
 _ENDINGS: Final = {
@@ -30,15 +31,6 @@ _ENDINGS: Final = {
 }
 _FROM_WIRE: Final = {number: ending for ending, number in _ENDINGS.items()}
 _LONGEST_NAME: Final = 64  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What no other episode has: the same key again is the same episode again."""
-
-    worker: str
-    incarnation: int
-    sequence: int
 
 
 @dataclass(frozen=True, slots=True)

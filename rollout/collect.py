@@ -5,7 +5,7 @@ ended. So an episode follows from its seed, none is counted for being short, and
 wants, black frames up to the time limit, is the end of the same round.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -50,19 +50,25 @@ class RandomAgent:
 
 
 def collect(
-    envs: VectorEnv[Any, Any, Any], agent: Agent, seeds: Sequence[int], *, padded: bool = False
+    envs: VectorEnv[Any, Any, Any],
+    agent: Agent,
+    seeds: Sequence[int],
+    *,
+    padded: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Episode]:
     """Let an agent play an episode from each seed.
 
     Args: envs: batched environments that begin anew with the next step. padded: whether the agent sees black frames
-      after the end, up to the time limit, and the episode holds its features of them.
+      after the end, up to the time limit, and the episode holds its features of them. stop: asked before every step;
+      when it holds, the episodes that are being played are given up.
     Yields: the episodes, in the order of their seeds, the interrupted ones among them.
     Raises: OptionError: environments that begin anew in another way.
     """
     if envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         raise OptionError("collecting takes environments with autoreset_mode NEXT_STEP")
     for start in range(0, len(seeds), envs.num_envs):
-        yield from _Round(envs, agent, seeds[start : start + envs.num_envs]).play(padded)
+        yield from _Round(envs, agent, seeds[start : start + envs.num_envs]).play(padded, stop)
 
 
 class _Round:
@@ -80,8 +86,8 @@ class _Round:
         self._located = True  # whether the game tells where the player is
         self._features: list[NDArray[np.float16]] = []
 
-    def play(self, padded: bool) -> list[Episode]:
-        """Play to the end of all."""
+    def play(self, padded: bool, stop: Callable[[], bool]) -> list[Episode]:
+        """Play to the end of all, or of none."""
         envs, count = self._envs, self._envs.num_envs
         seeds = [self._seeds[min(k, len(self._seeds) - 1)] for k in range(count)]
         frames, infos = cast("Any", envs).reset(seed=seeds)  # Gymnasium's type leaves lists out
@@ -93,6 +99,8 @@ class _Round:
             self._positions[:, 0] = infos["position"]
         running = np.ones(count, np.bool_)
         for step in range(MAX_STEPS):
+            if stop():
+                return []
             if not running.all():
                 frames = np.where(running[:, None, None, None], frames, np.uint8(0))
             decision = self._agent.act(frames)

@@ -1,70 +1,54 @@
-"""The learner's desk: assignments go out to the workers that have a seat, and the episodes that come back are checked.
+"""The learner's desk: assignments go out to the workers that ask for them, and the reports that come back are checked.
 
-What is taken in is what was asked for, once: the episode of a seed that this worker was given, played with the head
-and the trunk it was given. A worker that leaves has its assignment played by another. Nothing here knows of a network.
+What is taken in is what was asked for, once: an episode of a seed of an assignment, played with the head and the trunk
+that it was to be played with. An assignment is lent to one worker; if that one leaves, falls silent or stands still,
+what is missing is lent to another, and whoever reports it first is right. Nothing here knows of a network.
 """
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from queue import SimpleQueue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final
+
+from torch import Tensor
 
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError
-from rollout.codec import Key, Stamp
+from rollout.assignment import Assignment, Contract
+from rollout.codec import Stamp
+from rollout.journal import Journal
+from rollout.keys import Key, KeySet
+from rollout.loans import Loans
+from rollout.reports import Dropped, Played, Report, recall_report, written
+from rollout.seat import Acknowledged, Finished, Given, Refused, Seat
+from rollout.status import DeskStatus, WorkerStatus
+
+CREDITS: Final = 8  # reports of one worker that may be under way without an answer
+_HELD: Final = 64  # assignments that a worker may say it has
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
-    """What all episodes of a run have in common."""
+class Patience:
+    """How long a desk waits for a worker, in seconds, before it lends to another what that one was to play."""
 
-    trunk: str  # hash of the trunk's weights
-    width: int  # of the features
-    context: str
-    temperature: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """Episodes to play at once, all with one head."""
-
-    number: int
-    version: int  # of the head
-    seeds: tuple[int, ...]
-    sampling_seed: int
+    heartbeat: float = 2.0  # in which either side says something
+    silence: float = 10.0  # without a word, or without a connection
+    standstill: float = 60.0  # with an assignment and without a step
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """An episode is in."""
+@dataclass(slots=True)
+class Counts:
+    """Reports since the desk was opened."""
 
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An episode is not what was asked for; its place in the batch stays empty."""
-
-    key: Key
-    reason: str
-
-
-Note = Assignment | Acknowledged | Refused
-
-
-@dataclass(slots=True, eq=False)
-class Seat:
-    """A worker's place at the desk."""
-
-    worker: str
-    incarnation: int
-    outbox: SimpleQueue[Note | None] = field(default_factory=SimpleQueue[Note | None])  # None: leave
-    assignment: int | None = None
+    accepted: int = 0
+    repeated: int = 0
+    refused: int = 0
+    dropped: int = 0
+    recovered: int = 0  # from the journal
 
 
 @dataclass(slots=True)
@@ -72,88 +56,103 @@ class _Open:
     """An assignment and what has come of it."""
 
     assignment: Assignment
-    episodes: dict[int, tuple[Episode, Stamp]] = field(default_factory=dict[int, tuple[Episode, Stamp]])
-    dropped: dict[int, str] = field(default_factory=dict[int, str])
+    reports: dict[int, Report] = field(default_factory=dict[int, Report])
+    coming: set[int] = field(default_factory=set[int])  # on their way into the journal
 
     @property
     def done(self) -> bool:
-        return len(self.episodes) + len(self.dropped) == len(self.assignment.seeds)
+        return len(self.reports) == len(self.assignment.seeds)
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        return tuple(k for k in range(len(self.assignment.seeds)) if k not in self.reports and k not in self.coming)
 
 
 class Desk:
-    """Hands out assignments and takes in episodes; every method may be called from any thread."""
+    """Hands out assignments and takes in reports; every method may be called from any thread.
 
-    def __init__(self, contract: Contract) -> None:
+    Args: contract: of the run. journal: where reports are kept before they are acknowledged; without one, in memory.
+      clock: seconds, of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        journal: Journal | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.contract: Final = contract
+        self.patience: Final = patience or Patience()
+        self.counts: Final = Counts()
+        self._journal, self._clock = journal, clock
+        if journal:
+            journal.on_failure(self.close)
         self._lock = threading.Condition()
-        self._queue: deque[int] = deque()  # assignments that nobody plays
+        self._loans = Loans()
         self._open: dict[int, _Open] = {}
         self._seats: list[Seat] = []
-        self._keys: set[Key] = set()  # of what is in
+        self._last: dict[str, Seat] = {}  # of every worker that ever came
+        self._keys = KeySet()  # of what is in
+        self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
+        self._early: dict[int, list[tuple[Seat, Report, bytes]]] = {}  # of assignments that are not posted yet
+        self._recovered: dict[int, list[Report]] = {}
+        self._newest = -1  # assignment that was posted
         self._closed: str | None = None  # why
 
-    def sit(self, worker: str, incarnation: int) -> Seat:
-        """Give a worker a seat; an older incarnation of it loses its own.
+    @property
+    def run(self) -> str:
+        """What tells this run from every other."""
+        return self._journal.run if self._journal else "unnamed"
 
-        Raises: DeliveryError: the desk is closed.
+    def recover(self, keys: Tensor | None, first: int) -> None:
+        """Go on from a checkpoint: know its keys, and what the journal has of the assignments from `first` on.
+
+        Raises: CheckpointError: these are no keys.
         """
         with self._lock:
-            if self._closed:
-                raise DeliveryError(self._closed)
-            for seat in [seat for seat in self._seats if seat.worker == worker]:
-                seat.outbox.put(None)
-                self._stand(seat)
-            seat = Seat(worker, incarnation)
-            self._seats.append(seat)
-            self._hand_out()
-            return seat
+            self._keys = KeySet() if keys is None else KeySet.of_tensor(keys)
+            self._newest = first - 1
+            for data in self._journal.reports(first) if self._journal else ():
+                report = recall_report(data)
+                if report.key:
+                    self._keys.add(report.key)
+                self._recovered.setdefault(report.assignment, []).append(report)
 
-    def leave(self, seat: Seat) -> None:
-        """A worker is gone; what it was to play is played by another."""
+    def keys(self) -> Tensor:
+        """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
         with self._lock:
-            if seat in self._seats:
-                self._stand(seat)
-                self._hand_out()
+            return self._keys.tensor()
+
+    def saved(self, below: int) -> None:
+        """A checkpoint holds what followed from the assignments below this one."""
+        if self._journal:
+            self._journal.forget(below)
 
     def post(self, assignment: Assignment) -> None:
-        """Have an assignment played."""
+        """Have an assignment played, but for what of it is there already.
+
+        Raises: DataError: the journal has episodes of it that are not what is asked for.
+        """
         with self._lock:
-            self._open[assignment.number] = _Open(assignment)
-            self._queue.append(assignment.number)
+            number = assignment.number
+            self._newest = max(self._newest, number)
+            opened = self._open[number] = _Open(assignment)
+            for report in self._recovered.pop(number, ()):
+                if isinstance(report, Played):
+                    self._compare(assignment, report)
+                opened.reports[report.index] = report
+                self.counts.recovered += 1
+            if not opened.done:
+                self._loans.offer(number)
+                for seat in self._seats:
+                    if number in seat.claims:
+                        self._loans.lend(number, seat)
+            for seat, report, data in self._early.pop(number, ()):
+                seat.under_way -= 1
+                self.accept(seat, report, data)
             self._hand_out()
-
-    def accept(self, seat: Seat, episode: Episode, stamp: Stamp) -> None:
-        """Take in an episode; the answer, which may be a refusal, goes to the seat's outbox."""
-        with self._lock:
-            if stamp.key in self._keys:
-                seat.outbox.put(Acknowledged(stamp.key))
-                return
-            try:
-                opened = self._check(seat, episode, stamp)
-            except DataError as error:
-                self.refuse(seat, stamp.key, stamp.assignment, stamp.index, str(error))
-                return
-            opened.episodes[stamp.index] = (episode, stamp)
-            self._keys.add(stamp.key)
-            seat.outbox.put(Acknowledged(stamp.key))
-            self._settle(seat, opened)
-
-    def refuse(self, seat: Seat, key: Key, assignment: int, index: int, reason: str) -> None:
-        """Turn an episode away; if it was one that this worker was to play, its place stays empty."""
-        with self._lock:
-            log.warning("refused episode %s of worker %s: %s", key.sequence, seat.worker, reason)
-            seat.outbox.put(Refused(key, reason))
-            self.drop(seat, assignment, index, reason)
-
-    def drop(self, seat: Seat, assignment: int, index: int, reason: str) -> None:
-        """An episode of a worker's assignment will not come."""
-        with self._lock:
-            opened = self._open.get(assignment)
-            if opened and seat.assignment == assignment and index < len(opened.assignment.seeds):
-                if index not in opened.episodes:
-                    log.warning("episode %d of assignment %d is dropped: %s", index, assignment, reason)
-                    opened.dropped[index] = reason
-                self._settle(seat, opened)
+            self._lock.notify_all()
 
     def wait(self, numbers: Sequence[int], patience: float) -> list[tuple[Episode, Stamp]]:
         """The episodes of assignments, in order and without those that were dropped, when all are done.
@@ -166,20 +165,22 @@ class Desk:
                 if self._closed:
                     raise DeliveryError(self._closed)
                 if not self._lock.wait(patience):
-                    names = ", ".join(sorted(seat.worker for seat in self._seats)) or "nobody"
+                    names = ", ".join(self.workers) or "nobody"
                     raise DeliveryError(
                         f"nothing came from the workers for {patience:g} seconds ({names} is connected); "
                         "look at their logs and start them again: the run goes on from its last checkpoint"
                     )
             done = [self._open.pop(number) for number in numbers]
-            return [opened.episodes[index] for opened in done for index in sorted(opened.episodes)]
+            reports = [opened.reports[index] for opened in done for index in sorted(opened.reports)]
+            return [(report.episode, report.stamp) for report in reports if isinstance(report, Played)]
 
     def close(self, reason: str = "this learner has stopped") -> None:
         """Send everybody home; whoever waits is told the reason."""
         with self._lock:
             self._closed = self._closed or reason
             for seat in self._seats:
-                seat.outbox.put(None)
+                seat.tell(Finished(self._closed))
+                seat.end()
             self._lock.notify_all()
 
     @property
@@ -194,21 +195,161 @@ class Desk:
         with self._lock:
             return sorted(seat.worker for seat in self._seats)
 
-    def _check(self, seat: Seat, episode: Episode, stamp: Stamp) -> _Open:
-        """The assignment that an episode belongs to.
+    def sit(self, worker: str, incarnation: int, held: Sequence[int] = ()) -> Seat:
+        """Give a worker a seat; an older one of it is ended.
+
+        Args: held: assignments that it was given in this incarnation and has not reported whole.
+        Raises: DeliveryError: the desk is closed, or a newer incarnation is at work.
+        """
+        with self._lock:
+            if self._closed:
+                raise DeliveryError(self._closed)
+            now = self._clock()
+            for seat in [seat for seat in self._seats if seat.worker == worker]:
+                if seat.incarnation > incarnation:
+                    raise DeliveryError(f"another process works as {worker}, started later; give each its own name")
+                self._stand(seat, "has another connection", now + self.patience.silence)
+            seat = Seat(worker, incarnation, set(held[:_HELD]), now, now)
+            self._seats.append(seat)
+            self._last[worker] = seat
+            self._loans.resume(seat)
+            return seat
+
+    def ready(self, seat: Seat) -> None:
+        """A worker is free: all its reports are sent, and those from before its process started are answered."""
+        with self._lock:
+            self._hear(seat, moved=True)
+            if seat not in self._seats:
+                return
+            for number in self._loans.of(seat):
+                for index in self._open[number].wanted:
+                    self._give_up(number, index, f"worker {seat.worker} asked for more and had not reported it")
+            self._loans.end_others(seat)  # they died with an earlier process
+            seat.ready = True
+            self._hand_out()
+
+    def beat(self, seat: Seat, steps: int, episodes: int, spooled: int) -> None:
+        """A worker is alive; see `rollout.v1.Heartbeat`."""
+        with self._lock:
+            self._hear(seat, moved=steps != seat.steps)
+            seat.told(seat.heard, steps, episodes, spooled)
+
+    def accept(self, seat: Seat, report: Report, data: bytes = b"") -> None:
+        """Take in a report; the answer, which may be a refusal, goes to the seat's outbox when the report is durable.
+
+        Args: data: the message that it came in, for the journal.
+        """
+        with self._lock:
+            self._hear(seat, moved=True)
+            key = report.key
+            if key is None:
+                raise DataError("a report has a key")
+            if key in self._keys:
+                self.counts.repeated += 1
+                seat.tell(Acknowledged(key))
+            elif key in self._writing:
+                self.counts.repeated += 1
+                self._writing[key] = seat
+            elif report.assignment > self._newest:
+                self._use_credit(seat)
+                self._early.setdefault(report.assignment, []).append((seat, report, data))
+            else:
+                try:
+                    opened = self._check(seat, report)
+                except DataError as error:
+                    self.refuse(seat, key, report.assignment, report.index, str(error))
+                    return
+                self._use_credit(seat)
+                self._writing[key] = seat
+                self._write(opened, report, data)
+
+    def refuse(self, seat: Seat, key: Key, assignment: int, index: int, reason: str) -> None:
+        """Turn a report away; if it was one that this worker was to make, its place stays empty."""
+        with self._lock:
+            self._hear(seat, moved=True)
+            self.counts.refused += 1
+            seat.refused += 1
+            log.warning("refused episode %d of worker %s/%d: %s", key.sequence, seat.worker, key.incarnation, reason)
+            seat.tell(Refused(key, reason))
+            if assignment in self._loans.of(seat) and index in self._open[assignment].wanted:
+                self._give_up(assignment, index, reason)
+
+    def leave(self, seat: Seat, *, for_good: bool = False) -> None:
+        """A worker's call has ended; what it was to play waits for it a little, unless it is gone for good."""
+        with self._lock:
+            if seat in self._seats:
+                self._stand(seat, "has left", self._clock() + (0 if for_good else self.patience.silence))
+                self.look_around()
+
+    def look_around(self) -> None:
+        """End what has waited too long: loans of those who are away, seats of the silent and of those that stand still.
+
+        To be called every second or so.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            now, patience = self._clock(), self.patience
+            for seat in list(self._seats):
+                if seat.ended:  # it does not read
+                    self._stand(seat, "does not read what it is told", now)
+                elif now - seat.heard > patience.silence:
+                    self._stand(seat, f"was not heard for {patience.silence:g} seconds", now)
+                elif self._loans.of(seat) and now - seat.moved > patience.standstill:
+                    self._stand(seat, f"stands still for {patience.standstill:g} seconds", now)
+            self._loans.expire(now)
+            self._hand_out()
+
+    def wait_for_room(self) -> None:
+        """Wait while too much waits for the disk; whoever reads from a worker does, so that it sends no more."""
+        if self._journal:
+            self._journal.wait_for_room()
+
+    def status(self) -> DeskStatus:
+        """How it is going."""
+        with self._lock:
+            now, (waiting, playing) = self._clock(), self._loans.counts()
+            workers = tuple(
+                WorkerStatus(
+                    name=worker,
+                    incarnation=seat.incarnation,
+                    connected=seat in self._seats,
+                    silent=now - seat.heard,
+                    playing=tuple(self._loans.of(seat)),
+                    steps=seat.steps,
+                    episodes=seat.episodes,
+                    spooled=seat.spooled,
+                    steps_per_second=seat.steps_per_second if seat in self._seats else 0.0,
+                    accepted=seat.accepted,
+                    refused=seat.refused,
+                )
+                for worker, seat in sorted(self._last.items())
+            )
+            return DeskStatus(run=self.run, workers=workers, waiting=waiting, playing=playing, **asdict(self.counts))
+
+    def _check(self, seat: Seat, report: Report) -> _Open:
+        """The assignment that a report belongs to.
 
         Raises: DataError: it is not what was asked for.
         """
-        if (stamp.key.worker, stamp.key.incarnation) != (seat.worker, seat.incarnation):
-            raise DataError(f"this is worker {seat.worker}, and the episode names {stamp.key.worker!r:.64}")
-        opened = self._open.get(stamp.assignment)
-        if opened is None or seat.assignment != stamp.assignment:
-            raise DataError(f"assignment {stamp.assignment} is not this worker's")
-        asked, contract = opened.assignment, self.contract
-        if stamp.index >= len(asked.seeds) or asked.seeds[stamp.index] != episode.seed:
+        key = report.key
+        if key is None or key.worker != seat.worker or key.incarnation > seat.incarnation:
+            raise DataError(f"this is worker {seat.worker}/{seat.incarnation}, and the episode names {key!r:.100}")
+        opened = self._open.get(report.assignment)
+        if opened is None:
+            raise DataError(f"assignment {report.assignment} is over")
+        if report.index >= len(opened.assignment.seeds):
+            raise DataError(f"assignment {report.assignment} has no number {report.index}")
+        if report.index not in opened.wanted:
+            raise DataError(f"number {report.index} of assignment {report.assignment} is there already")
+        if isinstance(report, Played):
+            self._compare(opened.assignment, report)
+        return opened
+
+    def _compare(self, asked: Assignment, report: Played) -> None:
+        episode, stamp, contract = report.episode, report.stamp, self.contract
+        if asked.seeds[stamp.index] != episode.seed:
             raise DataError(f"seed {episode.seed} is not number {stamp.index} of the assignment")
-        if stamp.index in opened.episodes or stamp.index in opened.dropped:
-            raise DataError(f"number {stamp.index} of the assignment is there already")
         needed = (asked.version, contract.trunk, contract.context, contract.width)
         given = (stamp.version, stamp.trunk, stamp.context, episode.features.shape[1])
         for name, need, got in zip(("version", "trunk", "context", "width"), needed, given, strict=True):
@@ -216,29 +357,62 @@ class Desk:
                 raise DataError(f"{name} {str(need)[:12]} was asked for, and {str(got)[:12]} played")
         if not abs(stamp.temperature - contract.temperature) <= 1e-6:  # nor is NaN near it
             raise DataError(f"temperature {contract.temperature} was asked for, and {stamp.temperature} played")
-        return opened
 
-    def _settle(self, seat: Seat, opened: _Open) -> None:
-        """Something came: if it was the last, the worker is free."""
-        if opened.done:
-            seat.assignment = None
-            self._hand_out()
-        self._lock.notify_all()
+    def _give_up(self, number: int, index: int, reason: str) -> None:
+        dropped = Dropped(None, number, index, reason)
+        self._write(self._open[number], dropped, written(dropped))
 
-    def _stand(self, seat: Seat) -> None:
+    def _write(self, opened: _Open, report: Report, data: bytes) -> None:
+        opened.coming.add(report.index)
+        if self._journal:
+            self._journal.add(data, report.assignment, lambda: self._take_in(opened, report))
+        else:
+            self._take_in(opened, report)
+
+    def _take_in(self, opened: _Open, report: Report) -> None:
+        """A report is durable."""
+        with self._lock:
+            opened.coming.discard(report.index)
+            opened.reports[report.index] = report
+            if report.key:
+                self._keys.add(report.key)
+                seat = self._writing.pop(report.key)
+                seat.under_way -= 1
+                seat.accepted += 1
+                seat.tell(Acknowledged(report.key))
+            if isinstance(report, Dropped):
+                self.counts.dropped += 1
+                log.warning(
+                    "episode %d of assignment %d is dropped: %s", report.index, report.assignment, report.reason
+                )
+            else:
+                self.counts.accepted += 1
+            if opened.done:
+                self._loans.close(report.assignment)
+            self._lock.notify_all()
+
+    def _hear(self, seat: Seat, *, moved: bool) -> None:
+        seat.heard = self._clock()
+        if moved:
+            seat.moved = seat.heard
+
+    def _use_credit(self, seat: Seat) -> None:
+        seat.under_way += 1
+        if seat.under_way > CREDITS:
+            seat.ended = True  # it does not keep to what was agreed
+
+    def _stand(self, seat: Seat, why: str, until: float) -> None:
         self._seats.remove(seat)
-        if seat.assignment is not None:
-            log.warning("worker %s left assignment %d behind", seat.worker, seat.assignment)
-            opened = self._open[seat.assignment]
-            # Played anew as a whole, so that it is the same whoever plays it: what came of it is thrown away.
-            self._keys -= {stamp.key for _, stamp in opened.episodes.values()}
-            opened.episodes.clear()
-            opened.dropped.clear()
-            self._queue.appendleft(seat.assignment)
-            seat.assignment = None
+        seat.end()
+        log.warning("worker %s/%d %s", seat.worker, seat.incarnation, why)
+        self._loans.limit(seat, until)
+        for number, waiting in list(self._early.items()):
+            self._early[number] = [early for early in waiting if early[0] is not seat]  # it keeps them, and comes again
 
     def _hand_out(self) -> None:
         for seat in self._seats:
-            if seat.assignment is None and self._queue:
-                seat.assignment = self._queue.popleft()
-                seat.outbox.put(self._open[seat.assignment].assignment)
+            if seat.ready and not seat.ended and (number := self._loans.next()) is not None:
+                seat.ready = False
+                self._loans.lend(number, seat)
+                seat.moved = self._clock()
+                seat.tell(Given(self._open[number].assignment, self._open[number].wanted))

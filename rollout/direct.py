@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from envs.episode import Episode
-from rollout.codec import Key, Stamp
-from rollout.desk import Assignment, Contract
+from rollout.assignment import Assignment, Contract
+from rollout.codec import Stamp
+from rollout.keys import Key, KeySet
 from rollout.player import Player
 
 
@@ -28,6 +29,16 @@ class DirectWorkers:
         """Have an assignment played, with the head that is its version's now."""
         self._posted[assignment.number] = assignment
 
+    def recover(self, keys: Tensor | None, first: int) -> None:
+        """Nothing was sent, so nothing can come twice."""
+
+    def keys(self) -> Tensor:
+        """None."""
+        return KeySet().tensor()
+
+    def saved(self, below: int) -> None:
+        """Nothing is kept."""
+
     def wait(self, numbers: Sequence[int], patience: float) -> list[tuple[Episode, Stamp]]:
         """Play."""
         return [played for number in numbers for played in self._play(self._posted.pop(number))]
@@ -35,7 +46,7 @@ class DirectWorkers:
     def _play(self, assignment: Assignment) -> list[tuple[Episode, Stamp]]:
         self._player.load_head(self._heads[assignment.version])
         played: list[tuple[Episode, Stamp]] = []
-        for index, episode in enumerate(self._player.play(assignment.seeds, assignment.sampling_seed)):
+        for index, episode in self._player.play(assignment.seeds, assignment.sampling_seed):
             if episode.interrupted is not None:
                 continue
             key = Key("direct", 0, self._sent)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, update_head
 from agents.reward import RewardArtefact
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError
+from rollout.assignment import Assignment
 from rollout.codec import Stamp
-from rollout.desk import Assignment
+
+_KEYS: Final = "delivery/keys"  # of a checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class OnlineConfig:
     seed: int = 0
     checkpoint_every: int = 10  # updates
     patience: float = 300.0  # seconds that may pass without an episode
+    metrics_port: int = 0  # of this machine, for Prometheus and `skygarden status`; 0: a free one
+    keep_journal: bool = False  # all that was learnt from, to learn it again: 200 KB an episode of the largest policy
 
     def __post_init__(self) -> None:
         if min(self.updates, self.checkpoint_every) < 1 or min(self.max_policy_lag, self.seed) < 0:
@@ -62,6 +66,18 @@ class Workers(Protocol):
 
     def wait(self, numbers: Sequence[int], patience: float) -> list[tuple[Episode, Stamp]]:
         """What came of assignments; see `rollout.desk.Desk.wait`."""
+        ...
+
+    def recover(self, keys: Tensor | None, first: int) -> None:
+        """Go on from a checkpoint that holds these keys, with the assignments from `first` on."""
+        ...
+
+    def keys(self) -> Tensor:
+        """The keys of all that came, for a checkpoint."""
+        ...
+
+    def saved(self, below: int) -> None:
+        """A checkpoint holds what followed from the assignments below this one."""
         ...
 
 
@@ -104,10 +120,8 @@ def train_online(
     parameters = policy.train_only("head")
     settings = config.reinforce
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    fixed = asdict(config)
-    free = {name: fixed.pop(name) for name in ("checkpoint_every", "patience")}
-    if config.schedule == "constant":
-        free["updates"] = fixed.pop("updates")  # may differ when a run goes on
+    fixed = lasting_settings(config)
+    free = {name: value for name, value in asdict(config).items() if name not in fixed}
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
     done = run.resume()
     critic = Critic(policy.config.width)
@@ -115,6 +129,7 @@ def train_online(
         critic.load(_with_prefix(run.extras, "critic/"))
     elif primer:
         _prime(critic, primer, reward, trunk)
+    workers.recover(run.extras.get(_KEYS), done * config.shares)
     heads = _Heads(config.max_policy_lag, done, _with_prefix(run.extras, "head/"), policy)
     for version in heads.versions():
         workers.publish(version, heads[version], heads.oldest)
@@ -160,7 +175,16 @@ def train_online(
         )
         if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
             remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
-            run.save(update + 1, {**remembered, **{f"head/{name}": head for name, head in heads.tensors().items()}})
+            remembered |= {f"head/{name}": head for name, head in heads.tensors().items()}
+            run.save(update + 1, {**remembered, _KEYS: workers.keys()})
+            workers.saved((update + 1) * config.shares)
+
+
+def lasting_settings(config: OnlineConfig) -> dict[str, Any]:
+    """Those that may not change while a run lasts, as it is stopped and goes on."""
+    free = {"checkpoint_every", "patience", "metrics_port", "keep_journal"}
+    free |= {"updates"} if config.schedule == "constant" else set()
+    return {name: value for name, value in asdict(config).items() if name not in free}
 
 
 def learning_rate(config: OnlineConfig, update: int) -> float:

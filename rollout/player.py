@@ -1,6 +1,6 @@
 """One who plays assignments: a policy in batched environments, whose head changes and whose trunk stays."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from gymnasium.vector import VectorEnv
@@ -33,15 +33,36 @@ class Player:
         if self._actor:
             self._actor.load_head(weights)
 
-    def play(self, seeds: Sequence[int], sampling_seed: int) -> Iterator[Episode]:
-        """Play an episode from each seed; in the stand-in the same head and seeds make the same episodes."""
+    @property
+    def at_once(self) -> int:
+        """Episodes that are played together."""
+        return self._envs.num_envs if self._envs is not None else 1
+
+    def play(
+        self,
+        seeds: Sequence[int],
+        sampling_seed: int,
+        wanted: Collection[int] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, Episode]]:
+        """Play an episode from each seed; in the stand-in the same head and seeds make the same episodes.
+
+        Args: wanted: indices of the seeds whose episodes are needed; default: all. Those that are played together are
+          played all the same, since they are not the same without the others. stop: see `rollout.collect.collect`.
+        Yields: an index and its episode.
+        """
         if self._envs is None or self._actor is None or self._asked != len(seeds):
             self.close()
             self._envs = self._make_envs(len(seeds))
             self._asked = len(seeds)
             self._actor = Actor(self._policy, self._envs.num_envs, self._acting, seed=sampling_seed)
         self._actor.seed(sampling_seed)
-        yield from collect(self._envs, self._actor, seeds, padded=True)
+        needed = range(len(seeds)) if wanted is None else wanted
+        played = [k for k in range(len(seeds)) if k in needed or self._envs.num_envs > 1]
+        episodes = collect(self._envs, self._actor, [seeds[k] for k in played], padded=True, stop=stop)
+        for k, episode in zip(played, episodes, strict=False):  # fewer where it was stopped
+            if k in needed:
+                yield k, episode
 
     def close(self) -> None:
         """Let the environments go."""

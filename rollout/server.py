@@ -1,38 +1,46 @@
 """The learner's side of the wire: a gRPC server before the desk.
 
-Whoever calls says in the call's metadata who it is, and shows the token that this worker was given. A stream holds a
-thread for what goes out and one for what comes in.
+A stream holds a thread for what goes out and one for what comes in. What a worker may cost us is bounded: the size of a
+message, the reports under way, the notes that it has not read, and the messages of a second, beyond which it is read no
+faster.
 """
 
-import hmac
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty
 from typing import Any, Final, NoReturn, cast
 
 import grpc
 from torch import Tensor
 
 from envs.episode import Episode
-from envs.errors import DataError, DeliveryError
-from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, decode, encode_head, read_key, wire_key
-from rollout.desk import Acknowledged, Assignment, Desk, Note, Seat
+from envs.errors import DataError, DeliveryError, TrustError
+from rollout.assignment import Assignment
+from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, encode_head, read_key, wire_key
+from rollout.desk import CREDITS, Desk
+from rollout.reports import read_report
+from rollout.seat import Acknowledged, Given, Note, Refused, Seat
+from rollout.trust import LearnerTrust
 from rollout.wire import rollout_pb2 as wire
 
 SERVICE: Final = "skygarden.rollout.v1.Rollout"
+REPORT_LIMIT: Final = 8 * 2**20  # bytes of a message from a worker
 OPTIONS: Final = (
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_receive_message_length", REPORT_LIMIT),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # below the client's period, or it is sent away
     ("grpc.so_reuseport", 0),  # two learners on one port would share the workers
 )
+MOST_STREAMS: Final = 320  # 256 games, and some that fetch the policy
 _PIECE: Final = 4 * 2**20  # bytes, of a policy's file
-_MOST_STREAMS: Final = 128
+_RATE, _BURST = 200.0, 400.0  # messages of one worker, a second and at once
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +48,22 @@ log = logging.getLogger(__name__)
 class RolloutServer:
     """Serves a desk to workers.
 
-    Args: desk: where they sit. policy: the file that they fetch. tokens: of the workers that are known, by name.
-      address: to listen on; with port 0 a free one is found.
+    Args: desk: where they sit. policy: the file that they fetch. trust: who is let in. address: to listen on; with port
+      0 a free one is found.
     Raises: DeliveryError: the address cannot be listened on.
     """
 
-    def __init__(self, desk: Desk, policy: Path, tokens: Mapping[str, str], address: str = "127.0.0.1:0") -> None:
-        self._desk, self._policy, self._tokens = desk, policy, dict(tokens)
+    def __init__(self, desk: Desk, policy: Path, trust: LearnerTrust, address: str = "127.0.0.1:0") -> None:
+        self._desk, self._policy, self._trust = desk, policy, trust
         self._heads: dict[int, list[wire.Tensor]] = {}
-        self._threads = ThreadPoolExecutor(_MOST_STREAMS, "stream")
-        self._server: Any = grpc.server(self._threads, options=OPTIONS)
+        self._threads = ThreadPoolExecutor(MOST_STREAMS, "stream")
+        self._server: Any = grpc.server(self._threads, options=OPTIONS, maximum_concurrent_rpcs=MOST_STREAMS)
         self._server.add_generic_rpc_handlers((self._handlers(),))
-        try:
-            self.port: Final[int] = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise DeliveryError(f"cannot listen on {address}: {error}; is another learner running there?") from error
+        self.port: Final[int] = trust.listen(self._server, address)
+        self.address: Final = f"{address.rpartition(':')[0]}:{self.port}"
+        self._closed = threading.Event()
+        self._calls: dict[Seat, Any] = {}
+        threading.Thread(target=self._look_around, name="desk", daemon=True).start()
         self._server.start()
 
     def publish(self, version: int, weights: Mapping[str, Tensor], oldest: int) -> None:
@@ -70,11 +79,34 @@ class RolloutServer:
         """What came of assignments; see `rollout.desk.Desk.wait`."""
         return self._desk.wait(numbers, patience)
 
+    def recover(self, keys: Tensor | None, first: int) -> None:
+        """Go on from a checkpoint; see `rollout.desk.Desk.recover`."""
+        self._desk.recover(keys, first)
+
+    def keys(self) -> Tensor:
+        """The keys of all that came, for a checkpoint."""
+        return self._desk.keys()
+
+    def saved(self, below: int) -> None:
+        """A checkpoint holds what followed from the assignments below this one."""
+        self._desk.saved(below)
+
     def close(self) -> None:
         """Send the workers home and stop."""
         self._desk.close()
+        self._closed.set()
         self._server.stop(grace=2).wait()
         self._threads.shutdown(wait=False)  # gRPC leaves them
+
+    def _look_around(self) -> None:
+        ending: dict[Seat, float] = {}  # since when
+        while not self._closed.wait(self._desk.patience.heartbeat / 2):
+            self._desk.look_around()
+            now = time.monotonic()
+            ending = {seat: ending.get(seat, now) for seat in list(self._calls) if seat.ended}
+            for seat, since in ending.items():
+                if now - since > self._desk.patience.heartbeat and (call := self._calls.get(seat)):
+                    call.cancel()  # it does not read that it is over
 
     def _handlers(self) -> Any:
         made = cast("Any", grpc)
@@ -85,7 +117,7 @@ class RolloutServer:
                     self._get_policy, wire.GetPolicyRequest.FromString, wire.PolicyPiece.SerializeToString
                 ),
                 "Play": made.stream_stream_rpc_method_handler(
-                    self._play, wire.FromWorker.FromString, wire.FromLearner.SerializeToString
+                    self._play, _message_and_bytes, wire.FromLearner.SerializeToString
                 ),
             },
         )
@@ -96,83 +128,137 @@ class RolloutServer:
             while piece := file.read(_PIECE):
                 yield wire.PolicyPiece(data=piece)
 
-    def _play(self, messages: Iterator[wire.FromWorker], context: Any) -> Iterator[wire.FromLearner]:
+    def _play(self, messages: Iterator[tuple[wire.FromWorker, bytes]], context: Any) -> Iterator[wire.FromLearner]:
         worker = self._worker(context)
         first = next(messages, None)
-        if first is None or first.WhichOneof("message") != "hello":
+        if first is None or first[0].WhichOneof("message") != "hello":
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message of a worker is hello")
-        if first.hello.protocol != PROTOCOL:
-            reason = f"this learner speaks protocol {PROTOCOL}, got {first.hello.protocol}; install the same version"
+        hello = first[0].hello
+        if hello.protocol != PROTOCOL:
+            reason = f"this learner speaks protocol {PROTOCOL}, got {hello.protocol}; install the same version"
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, reason)
         try:
-            seat = self._desk.sit(worker, first.hello.incarnation)
+            seat = self._desk.sit(worker, hello.incarnation, hello.assignments)
         except DeliveryError as error:
-            _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
+            if not self._desk.closed:
+                _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            yield wire.FromLearner(finished=wire.Finished(reason=str(error)))
+            return
+        log.info("worker %s/%d is at work from %s", worker, hello.incarnation, context.peer())
         threading.Thread(target=self._read, args=(messages, seat), name=f"from {worker}", daemon=True).start()
-        log.info("worker %s is at work", worker)
-        contract = self._desk.contract
-        yield wire.FromLearner(
-            welcome=wire.Welcome(trunk=contract.trunk, context=contract.context, temperature=contract.temperature)
-        )
-        has: int | None = None  # version of the head
-        for note in _until_none(seat.outbox.get):
-            yield self._message(note, has)
-            if isinstance(note, Assignment):
-                has = note.version
-
-    def _read(self, messages: Iterator[wire.FromWorker], seat: Seat) -> None:
+        self._calls[seat] = context
         try:
-            for message in messages:
-                if message.WhichOneof("message") == "episode":
-                    self._take_in(seat, message.episode)
-                elif message.WhichOneof("message") == "dropped":
-                    dropped = message.dropped
-                    self._desk.drop(seat, dropped.assignment, dropped.index, dropped.reason[:200])
+            yield self._welcome()
+            yield from self._tell(seat)
+        finally:
+            del self._calls[seat]
+
+    def _welcome(self) -> wire.FromLearner:
+        contract = self._desk.contract
+        return wire.FromLearner(
+            welcome=wire.Welcome(
+                trunk=contract.trunk,
+                context=contract.context,
+                temperature=contract.temperature,
+                run=self._desk.run,
+                credits=CREDITS,
+                heartbeat=self._desk.patience.heartbeat,
+            )
+        )
+
+    def _tell(self, seat: Seat) -> Iterator[wire.FromLearner]:
+        has: int | None = None  # version of the head
+        while True:
+            try:
+                note = seat.outbox.get(timeout=self._desk.patience.heartbeat)
+            except Empty:
+                if seat.ended:
+                    return
+                yield wire.FromLearner(alive=wire.Alive())
+                continue
+            if note is None:
+                return
+            yield self._message(note, has)
+            if isinstance(note, Given):
+                has = note.assignment.version
+
+    def _read(self, messages: Iterator[tuple[wire.FromWorker, bytes]], seat: Seat) -> None:
+        pace = _Pace()
+        for_good = False
+        try:
+            for message, data in messages:
+                if seat.ended:
+                    break
+                self._desk.wait_for_room()
+                pace.keep()
+                for_good = self._hear(seat, message, data)
         except grpc.RpcError:  # the worker is gone, which the call's own end tells
             pass
-        self._leave(seat)
+        self._desk.leave(seat, for_good=for_good)
 
-    def _take_in(self, seat: Seat, message: wire.Episode) -> None:
+    def _hear(self, seat: Seat, message: wire.FromWorker, data: bytes) -> bool:
+        """Do what a message says; returns whether its worker leaves for good."""
+        kind = message.WhichOneof("message")
+        if kind in {"episode", "dropped"}:
+            self._take_in(seat, message, data)
+        elif kind == "ready":
+            self._desk.ready(seat)
+        elif kind == "heartbeat":
+            beat = message.heartbeat
+            self._desk.beat(seat, beat.steps, beat.episodes, beat.spooled)
+        return kind == "goodbye"
+
+    def _take_in(self, seat: Seat, message: wire.FromWorker, data: bytes) -> None:
         try:
-            episode, stamp = decode(message)
+            self._desk.accept(seat, read_report(message), data)
         except DataError as error:
-            self._desk.refuse(seat, read_key(message.key), message.assignment, message.index, str(error))
-            return
-        self._desk.accept(seat, episode, stamp)
-
-    def _leave(self, seat: Seat) -> None:
-        self._desk.leave(seat)
-        seat.outbox.put(None)
+            sent = message.episode if message.WhichOneof("message") == "episode" else message.dropped
+            self._desk.refuse(seat, read_key(sent.key), sent.assignment, sent.index, str(error))
 
     def _message(self, note: Note, has: int | None) -> wire.FromLearner:
-        if isinstance(note, Assignment):
+        if isinstance(note, Given):
+            assignment = note.assignment
             return wire.FromLearner(
                 assignment=wire.Assignment(
-                    number=note.number,
-                    version=note.version,
-                    head=[] if has == note.version else self._heads[note.version],
-                    seeds=note.seeds,
-                    sampling_seed=note.sampling_seed,
+                    number=assignment.number,
+                    version=assignment.version,
+                    head=[] if has == assignment.version else self._heads[assignment.version],
+                    seeds=assignment.seeds,
+                    sampling_seed=assignment.sampling_seed,
+                    wanted=note.wanted,
                 )
             )
         if isinstance(note, Acknowledged):
             return wire.FromLearner(acknowledged=wire.Acknowledged(key=wire_key(note.key)))
-        return wire.FromLearner(refused=wire.Refused(key=wire_key(note.key), reason=note.reason))
+        if isinstance(note, Refused):
+            return wire.FromLearner(refused=wire.Refused(key=wire_key(note.key), reason=note.reason))
+        return wire.FromLearner(finished=wire.Finished(reason=note.reason))
 
     def _worker(self, context: Any) -> str:
         """Who calls; ends the call of whoever is not known."""
-        metadata = dict(cast("Iterable[tuple[str, str]]", context.invocation_metadata()))
-        worker, token = metadata.get("skygarden-worker", ""), metadata.get("skygarden-token", "")
-        known = self._tokens.get(worker)
-        if known is None or not hmac.compare_digest(known.encode(), token.encode()):
-            log.warning("turned away %r at %s: not a worker of this run", worker[:64], context.peer())
-            _abort(context, grpc.StatusCode.UNAUTHENTICATED, "not a worker of this run: check its name and its token")
-        return worker
+        try:
+            return self._trust.worker(context)
+        except TrustError as error:
+            log.warning("turned away a call from %s: %s", context.peer(), error)
+            _abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
 
 
-def _until_none(get: Callable[[], Note | None]) -> Iterator[Note]:
-    while (note := get()) is not None:
-        yield note
+class _Pace:
+    """Reads no faster than a worker may send; what is not read makes it wait."""
+
+    def __init__(self) -> None:
+        self._saved, self._then = _BURST, time.monotonic()
+
+    def keep(self) -> None:
+        now = time.monotonic()
+        self._saved = min(_BURST, self._saved + (now - self._then) * _RATE) - 1
+        self._then = now
+        if self._saved < 0:
+            time.sleep(-self._saved / _RATE)
+
+
+def _message_and_bytes(data: bytes) -> tuple[wire.FromWorker, bytes]:
+    return wire.FromWorker.FromString(data), data
 
 
 def _abort(context: Any, code: Any, reason: str) -> NoReturn:

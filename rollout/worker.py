@@ -1,30 +1,28 @@
-"""A rollout worker: fetches the policy from the learner, plays what it is assigned, sends the episodes.
+"""A rollout worker: fetches the policy from the learner, plays what it is assigned, reports the episodes.
 
-It runs wherever the game does, and needs the learner's address and nothing else.
+It runs wherever the game does, and needs the learner's address, something to be trusted by, and a folder.
 """
 
 import logging
-import tempfile
+import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, cast
+from functools import partial
+from typing import cast
 
-import grpc
 import torch
 
-from agents.checkpoint import load_policy, trunk_hash
+from agents.checkpoint import trunk_hash
 from agents.inference import ActorConfig, Context
 from agents.parameters import Precision
-from agents.policy import Policy
+from envs.episode import Episode
 from envs.errors import DeliveryError, SkygardenError
 from envs.vector import SkygardenVectorEnv
-from rollout.codec import PROTOCOL, Key, Stamp, decode_head, encode
+from rollout.codec import Stamp, decode_head, encode, wire_key
+from rollout.keys import Key
+from rollout.link import Link, LinkConfig
 from rollout.player import MakeEnvs, Player
-from rollout.server import OPTIONS, SERVICE
 from rollout.wire import rollout_pb2 as wire
 
 log = logging.getLogger(__name__)
@@ -32,100 +30,116 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """Who a worker is and whom it works for."""
+    """How a worker plays, and for whom."""
 
-    learner: str  # HOST:PORT
-    name: str
-    token: str
+    link: LinkConfig
     device: str = "auto"
     precision: Precision = "auto"
     processors: int = 1  # that play, where there is no GPU
-    patience: float = 30.0  # seconds to reach the learner in
+    notice: float = 20.0  # seconds between being told to leave and having left; a machine that is taken away gives 30
 
 
-def work(config: WorkerConfig, make_envs: MakeEnvs = SkygardenVectorEnv) -> int:
+def work(config: WorkerConfig, make_envs: MakeEnvs = SkygardenVectorEnv, leaving: threading.Event | None = None) -> int:
     """Work until the learner says that it is over; returns the number of episodes played.
 
-    Raises: DeliveryError: the learner cannot be reached, sends this worker away, or is gone. CheckpointError: what came
-      is not its policy.
+    Args: leaving: when it is set, what is being played is played to its end if the time allows, what is finished is
+      delivered, and the learner is told.
+    Raises: DeliveryError: the learner cannot be reached, sends this worker away, or is gone for too long; the disk is
+      full. CheckpointError: what came is not its policy.
     """
     torch.set_num_threads(config.processors)
-    options: Any = [*OPTIONS, ("grpc.enable_retries", 0)]
-    with cast("Any", grpc).insecure_channel(config.learner, options=options) as channel:
-        try:
-            cast("Any", grpc).channel_ready_future(channel).result(config.patience)
-            policy = _fetch(channel, config)
-            return _Work(channel, config, policy, make_envs).run()
-        except grpc.FutureTimeoutError as error:
-            raise DeliveryError(
-                f"no learner answers at {config.learner} within {config.patience:g} seconds; check the address"
-            ) from error
-        except grpc.RpcError as error:
-            call = cast("Any", error)
-            raise DeliveryError(f"the learner at {config.learner} ended the call: {call.details()}") from error
+    work = _Work(config, leaving or threading.Event())
+    return work.run(make_envs)
 
 
 class _Work:
-    def __init__(self, channel: Any, config: WorkerConfig, policy: Policy, make_envs: MakeEnvs) -> None:
-        self._config, self._policy, self._make_envs = config, policy, make_envs
-        self._trunk = trunk_hash(policy)
-        self._incarnation = time.time_ns()
-        self._sent = 0
-        self._outbox: SimpleQueue[wire.FromWorker | None] = SimpleQueue()
-        self._call = channel.stream_stream(
-            f"/{SERVICE}/Play",
-            request_serializer=wire.FromWorker.SerializeToString,
-            response_deserializer=wire.FromLearner.FromString,
-        )
+    def __init__(self, config: WorkerConfig, leaving: threading.Event) -> None:
+        self._config, self._leaving = config, leaving
+        self._steps, self._episodes = 0, 0
+        self._leave_by: float | None = None
 
-    def run(self) -> int:
-        self._outbox.put(wire.FromWorker(hello=wire.Hello(protocol=PROTOCOL, incarnation=self._incarnation)))
-        answers: Iterator[wire.FromLearner] = self._call(iter(self._outbox.get, None), metadata=_metadata(self._config))
-        try:
-            contract = next(answers).welcome
-            if contract.trunk != self._trunk:
+    def run(self, make_envs: MakeEnvs) -> int:
+        with closing(Link(config=self._config.link, progress=lambda: (self._steps, self._episodes))) as link:
+            contract = link.contract()
+            policy = link.policy()
+            if contract.trunk != trunk_hash(policy):
                 raise DeliveryError("the learner's policy is not the one it sent; start this worker again")
-            with closing(Player(self._policy, self._acting(contract), self._make_envs)) as player:
-                for answer in answers:
-                    if answer.WhichOneof("message") == "assignment":
-                        self._play(player, answer.assignment, contract)
-                    elif answer.WhichOneof("message") == "refused":
-                        refused = answer.refused
-                        log.warning("the learner refused episode %d: %s", refused.key.sequence, refused.reason)
-            return self._sent
-        finally:
-            self._outbox.put(None)  # lets gRPC's sending thread end
+            done = threading.Event()
+            watch = threading.Thread(target=self._watch, args=(link, done), name="leaving", daemon=True)
+            watch.start()
+            try:
+                with closing(Player(policy, self._acting(contract), make_envs)) as player:
+                    while (assignment := link.ask(self._leaving.is_set)) is not None:
+                        if assignment.head:
+                            player.load_head(decode_head(assignment.head, policy.head))
+                        self._play(link, player, assignment, contract)
+            finally:
+                done.set()
+            if self._leaving.is_set() and not link.leave(max(1.0, self._left())):
+                log.warning("left before all was delivered; the rest is in the spool for the next start")
+        return self._episodes
 
-    def _play(self, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
-        if assignment.head:
-            player.load_head(decode_head(assignment.head, self._policy.head))
-        done = 0
+    def _play(self, link: Link, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
+        missing = set(assignment.wanted)
         try:
-            for index, episode in enumerate(player.play(list(assignment.seeds), assignment.sampling_seed)):
-                if episode.interrupted is not None:
-                    self._drop(assignment, index, episode.interrupted)
-                    done = index + 1
-                    continue
-                stamp = Stamp(
-                    Key(self._config.name, self._incarnation, self._sent),
-                    assignment.number,
-                    index,
-                    assignment.version,
-                    self._trunk,
-                    contract.context,
-                    contract.temperature,
-                )
-                self._outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
-                self._sent += 1
-                done = index + 1
+            step = partial(self._step, player)
+            episodes = player.play(list(assignment.seeds), assignment.sampling_seed, set(assignment.wanted), step)
+            for index, episode in episodes:
+                self._report(link, assignment, contract, index, episode)
+                missing.discard(index)
+        except DeliveryError:
+            raise
         except SkygardenError as error:  # the game was lost: the others of this assignment are not played
-            for lost in range(done, len(assignment.seeds)):
-                self._drop(assignment, lost, str(error))
+            for index in sorted(missing):
+                self._drop(link, assignment, index, str(error))
 
-    def _drop(self, assignment: wire.Assignment, index: int, reason: str) -> None:
+    def _report(
+        self, link: Link, assignment: wire.Assignment, contract: wire.Welcome, index: int, episode: Episode
+    ) -> None:
+        if episode.interrupted is not None:
+            self._drop(link, assignment, index, episode.interrupted)
+            return
+
+        def fill(key: Key) -> wire.FromWorker:
+            stamp = Stamp(
+                key,
+                assignment.number,
+                index,
+                assignment.version,
+                contract.trunk,
+                contract.context,
+                contract.temperature,
+            )
+            return wire.FromWorker(episode=encode(episode, stamp))
+
+        link.report(assignment.number, fill)
+        self._episodes += 1
+
+    def _drop(self, link: Link, assignment: wire.Assignment, index: int, reason: str) -> None:
         log.warning("episode %d of assignment %d was interrupted: %s", index, assignment.number, reason)
-        dropped = wire.Dropped(assignment=assignment.number, index=index, reason=reason)
-        self._outbox.put(wire.FromWorker(dropped=dropped))
+
+        def fill(key: Key) -> wire.FromWorker:
+            dropped = wire.Dropped(key=wire_key(key), assignment=assignment.number, index=index, reason=reason)
+            return wire.FromWorker(dropped=dropped)
+
+        link.report(assignment.number, fill)
+
+    def _step(self, player: Player) -> bool:
+        """Counts the frames of a step; returns whether what is being played is to be given up."""
+        self._steps += player.at_once
+        return self._leaving.is_set() and self._left() <= 0
+
+    def _left(self) -> float:
+        """Seconds until this worker must have left, but for those that saying goodbye takes."""
+        if self._leave_by is None:
+            self._leave_by = time.monotonic() + 0.75 * self._config.notice
+        return self._leave_by - time.monotonic()
+
+    def _watch(self, link: Link, done: threading.Event) -> None:
+        """Wake whoever asks for an assignment when it is time to leave."""
+        while not done.wait(0.2):
+            if self._leaving.is_set():
+                link.nudge()
 
     def _acting(self, contract: wire.Welcome) -> ActorConfig:
         return ActorConfig(
@@ -135,23 +149,3 @@ class _Work:
             precision=self._config.precision,
             processors=self._config.processors,
         )
-
-
-def _fetch(channel: Any, config: WorkerConfig) -> Policy:
-    """The learner's policy."""
-    get = channel.unary_stream(
-        f"/{SERVICE}/GetPolicy",
-        request_serializer=wire.GetPolicyRequest.SerializeToString,
-        response_deserializer=wire.PolicyPiece.FromString,
-    )
-    pieces: Iterator[wire.PolicyPiece] = get(wire.GetPolicyRequest(), metadata=_metadata(config), timeout=600)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "policy.safetensors"
-        with path.open("wb") as file:
-            for piece in pieces:
-                file.write(piece.data)
-        return load_policy(path)[0]
-
-
-def _metadata(config: WorkerConfig) -> tuple[tuple[str, str], ...]:
-    return (("skygarden-worker", config.name), ("skygarden-token", config.token))

@@ -14,6 +14,7 @@ from envs.errors import OptionError, SkygardenError
 if TYPE_CHECKING:
     from rollout.environments import EnvConfig
     from skygarden.playing import Rollouts
+    from skygarden.workplace import Workplace
 
 PresetName = Literal["paper", "laptop", "smoke"]
 Pad = Literal["left", "middle", "right"]
@@ -36,7 +37,30 @@ class _InEnv:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align(_InEnv):
+class _WithWorkers(_InEnv):
+    """Who plays online: processes on this machine, unless it is said otherwise."""
+
+    listen: str | None = None  # HOST:PORT where workers come that were started elsewhere, with `skygarden worker`
+    certificates: Path | None = None  # the learner's folder, as `certs` writes it
+    tokens: Path | None = None  # a file of lines NAME TOKEN, in place of the workers' certificates
+    metrics_port: int | None = None  # of this machine, for Prometheus; default: a free one, which `status` finds
+
+    def workplace(self) -> "Workplace":
+        """The same as a place.
+
+        Raises: OptionError: they do not fit together.
+        """
+        from skygarden.workplace import Elsewhere, Here
+
+        if self.listen:
+            return Elsewhere(listen=self.listen, certificates=self.certificates, tokens=self.tokens)
+        if self.certificates or self.tokens:
+            raise OptionError("--certificates and --tokens are for workers from elsewhere: add --listen HOST:PORT")
+        return Here()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Align(_WithWorkers):
     """Align an agent with a preference, from imitation to online learning; ends in a report. What is there is kept."""
 
     to: Pad | None = None  # the pad that the synthetic designer prefers
@@ -48,7 +72,7 @@ class Align(_InEnv):
     episodes: Path | None = None  # what the fine-tuned one has played already; default: it plays
     rounds: int = 1  # of collecting episodes and imitating the best; with preferences, of asking you about new ones
     updates: int | None = None  # online; default: the preset's
-    workers: int | None = None  # processes that play; default: the preset's
+    workers: int | None = None  # that share a batch; default: the preset's
     seed: int = 0
     device: str = "auto"
     data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
@@ -60,7 +84,7 @@ class Align(_InEnv):
         from skygarden.presets import PRESETS, online_settings
 
         preset = PRESETS[self.preset]
-        changes = {"updates": self.updates, "shares": self.workers}
+        changes = {"updates": self.updates, "shares": self.workers, "metrics_port": self.metrics_port}
         wanted = _one_of(self.to, self.teacher)
         name = (wanted or "preferences").rpartition(":")[2]
         align(
@@ -76,6 +100,7 @@ class Align(_InEnv):
                 data=self.data,
                 device=self.device,
                 env=self.env(),
+                workplace=self.workplace(),
                 out=self.out or Path("runs") / f"align-{name}",
             )
         )
@@ -502,8 +527,8 @@ class Tune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Online(_InEnv):
-    """Align a policy online, with workers on this machine; a run that was stopped goes on."""
+class Online(_WithWorkers):
+    """Align a policy online; a run that was stopped goes on."""
 
     policy: Annotated[str, tyro.conf.Positional]  # a name, a file or a run's folder
     reference: str | None = None  # the policy to stay close to; default: the one that is aligned
@@ -537,10 +562,26 @@ class Online(_InEnv):
             "entropy": self.entropy,
             "max_policy_lag": self.max_policy_lag,
             "shares": self.workers,
+            "metrics_port": self.metrics_port,
         }
         config = online_settings(PRESETS[self.preset].online, self.seed, changes)
         reference = self.reference or self.policy
-        online(config, self.policy, reference, self.reward, self.out, self.episodes, self.env())
+        place = self.workplace()
+        online(config, self.policy, reference, self.reward, self.out, self.episodes, self.env(), place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Show how a run that is under way is doing: its updates, its workers, what came and what was refused."""
+
+    where: Annotated[str, tyro.conf.Positional]  # the folder of the run, or the address of its status
+    every: float | None = None  # seconds, to show it again and again until it ends
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.status import show
+
+        show(self.where, self.every)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -566,30 +607,69 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Worker(_InEnv):
-    """Play for a learner elsewhere until it is done. Its token is read from the variable SKYGARDEN_TOKEN."""
+    """Play for a learner elsewhere until it is done. On SIGTERM what is finished is delivered before it ends.
+
+    Without a certificate its token is read from the variable SKYGARDEN_TOKEN.
+    """
 
     learner: str  # HOST:PORT
-    name: str  # that the learner knows this worker by
+    name: str | None = None  # that the learner knows this worker by; default: the certificate's
+    certificate: Path | None = None  # this worker's folder, as `certs` writes it
+    authority: Path | None = None  # authority.pem of the learner, with a token
+    spool: Path | None = None  # folder in which episodes wait until the learner has them
+    patience: float = 300.0  # seconds without a learner after which it gives up; may be inf
     device: str = "auto"
     processors: int = 1  # that play
 
     def run(self) -> None:
         """Do it."""
-        import logging
-        import os
+        from skygarden.worker import WorkerOptions, run_worker
 
-        from rollout.processes import TOKEN
-        from rollout.worker import WorkerConfig, work
-
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        token = os.environ.get(TOKEN, "")
-        played = work(
-            WorkerConfig(
-                learner=self.learner, name=self.name, token=token, device=self.device, processors=self.processors
+        played = run_worker(
+            WorkerOptions(
+                learner=self.learner,
+                name=self.name,
+                certificate=self.certificate,
+                authority=self.authority,
+                spool=self.spool,
+                patience=self.patience,
+                device=self.device,
+                processors=self.processors,
             ),
-            self.env().make,
+            self.env(),
         )
         print(f"{played} episodes played")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certs:
+    """Make certificates by which a learner and its workers know each other over a network; again adds or renews."""
+
+    folder: Annotated[Path, tyro.conf.Positional]  # of all of them
+    learner: tuple[str, ...] = ()  # host names and IP addresses by which workers reach the learner
+    workers: tuple[str, ...] = ()  # names
+    days: float = 30.0  # that they are valid for
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.certs import CertsConfig, certs
+
+        print(certs(self.folder, CertsConfig(learner=self.learner, workers=self.workers, days=self.days)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployCheck:
+    """Find what is wrong with a file for `ray up` before it costs anything: what Ray says, and what it lets through."""
+
+    file: Annotated[Path, tyro.conf.Positional]  # as deploy/cluster.yaml
+    ready: bool = False  # also ask for what a shared file cannot hold: keys and tokens on this machine, real addresses
+
+    def run(self) -> None:
+        """Do it; exit status 1 where there is an error."""
+        from skygarden.deploy_check import deploy_check
+
+        if not deploy_check(self.file, self.ready):
+            raise SystemExit(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -636,6 +716,9 @@ COMMANDS = {
     "online": Online,
     "baseline": Baseline,
     "worker": Worker,
+    "status": Status,
+    "certs": Certs,
+    "deploy-check": DeployCheck,
     "export": Export,
 }
 

@@ -1,9 +1,7 @@
-"""Online alignment on this machine: the learner here, workers as processes beside it, and what a person sees of it."""
+"""Online alignment: the learner here, workers beside it or elsewhere, and what a person sees of it."""
 
 import json
-import secrets
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +14,25 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.checkpoint import load_policy, trunk_hash
 from agents.parallel import one_thread
 from agents.reward import load_reward
-from rollout.desk import Contract, Desk
+from rollout.assignment import Contract
+from rollout.desk import Desk
 from rollout.environments import EnvConfig
-from rollout.learner import OnlineConfig, OnlineMetrics, train_online
-from rollout.processes import WorkerProcesses
-from rollout.server import RolloutServer
+from rollout.journal import Journal
+from rollout.learner import OnlineConfig, OnlineMetrics, lasting_settings, train_online
 from rollout.store import read_episodes
 from skygarden.aims import aim_of
 from skygarden.files import write_text
+from skygarden.monitor import Monitor
 from skygarden.policies import policy_path
+from skygarden.rewarding import hash_of
+from skygarden.workplace import Here, Job, Workplace
 
 METRICS: Final = "metrics.jsonl"
 _WARNING: Final = (
     "[yellow]The score rises while true success falls: the reward model is being exploited. Stop and compare new "
     "episodes, or set a weight for the KL divergence.[/yellow]"
 )
+Tell = Callable[[Mapping[str, Any]], None]
 _WINDOW: Final = 10  # updates over which what is shown is averaged
 _SCORE_UP, _SUCCESS_DOWN = 0.02, 0.05  # together, from one window to the next, they make a warning
 
@@ -43,18 +45,19 @@ def online(
     out: Path,
     primer: Path | None = None,
     env: EnvConfig | None = None,
+    workplace: Workplace | None = None,
 ) -> Path:
-    """Align a policy online with workers on this machine; a run that was stopped goes on.
+    """Align a policy online; a run that was stopped goes on.
 
     Args: start: the policy to align. reference: the one that the KL divergence is measured to, of the same trunk.
       reward: the reward model's file. out: folder of the run. primer: a file of episodes that the critic learns from
       before the first update, but for those that the reward model is tested on. env: what the workers play; default:
-      the stand-in. A window has one player.
+      the stand-in. A window on this machine has one player. workplace: where the workers are; default: on this machine.
     Returns: the aligned policy's file.
     Raises: as `rollout.learner.train_online`.
     """
-    env = env or EnvConfig()
-    config = config if env.redrawn else replace(config, shares=1)
+    env, workplace = env or EnvConfig(), workplace or Here()
+    config = replace(config, shares=workplace.windows) if workplace.windows and not env.redrawn else config
     policy, _ = load_policy(policy_path(start))
     before, _ = load_policy(policy_path(reference), policy.config)
     artefact = load_reward(reward)
@@ -63,32 +66,35 @@ def online(
     aim = aim_of(wanted) if wanted else None
     shown = aim.shown if aim and aim.measured else None  # for the eye only: nothing is learnt from true success
     trunk = trunk_hash(policy)
-    desk = Desk(
-        Contract(trunk=trunk, width=policy.config.width, context=config.context, temperature=config.temperature)
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(config.shares)}
+    contract = Contract(trunk=trunk, width=policy.config.width, context=config.context, temperature=config.temperature)
     identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
     if not env.redrawn:
         identity["game"] = env.profile
-    with closing(RolloutServer(desk, policy_path(start), tokens)) as server:
-        command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}"]
-        command += ["--backend", env.backend, *([] if env.redrawn else ["--profile", env.profile]), "--name"]
-        # On one thread: the workers have the others.
-        with closing(WorkerProcesses(desk, command, tokens, out)), closing(server), one_thread():
-            updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)
-            show(updates, config, aim and aim.title, out)
+    out.mkdir(parents=True, exist_ok=True)
+    whole = json.dumps([identity, lasting_settings(config), hash_of(policy_path(start))], sort_keys=True)
+    with closing(Journal(out / "journal", whole, keep=config.keep_journal)) as journal:
+        desk = Desk(contract, journal)
+        job = Job(desk=desk, policy=policy_path(start), env=env, shares=config.shares, out=out)
+        with workplace.open(job) as server, one_thread():  # the workers have the other processors
+            done = len(read_metrics(out))
+            with closing(Monitor(out, desk, server.address, config.updates, done, config.metrics_port)) as monitor:
+                updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)
+                show(updates, config, aim and aim.title, out, monitor.tell)
     return out / "policy.safetensors"
 
 
-def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, title: str | None, out: Path) -> None:
-    """Show and keep what every update reports, and warn when score and true success part; title: of what is wanted."""
+def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, title: str | None, out: Path, tell: Tell) -> None:
+    """Show, keep and tell what every update reports, and warn when score and true success part.
+
+    Args: title: of what is wanted.
+    """
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     history = read_metrics(out)
     with closing(_Log(out)) as log, Progress(*columns, TextColumn("{task.description}")) as bar:
         task = bar.add_task("starting the workers", total=config.updates)
         for metrics in updates:
             line = log.add(metrics)
+            tell(line)
             history = [*history[: metrics.update - 1], line]
             recent = history[-_WINDOW:]
             score = np.mean([past["score"] for past in recent])

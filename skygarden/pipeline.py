@@ -31,6 +31,7 @@ from skygarden.presets import Preset
 from skygarden.report import Stage, write_report
 from skygarden.rewarding import Source, hash_of, train_reward
 from skygarden.tuning import tune
+from skygarden.workplace import Here, Workplace
 
 COLLECTED: Final = 1_000_000  # seeds from here on are of episodes to compare; below are evaluations'
 EPISODES: Final = "episodes.safetensors"
@@ -55,6 +56,7 @@ class Alignment:
     data: Path = Path("data/ninja")  # folder of gameplay to fine-tune on, recorded where there is too little
     device: str = "auto"
     env: EnvConfig = field(default_factory=EnvConfig)
+    workplace: Workplace = field(default_factory=Here)  # of those who play online
     out: Path = Path("runs/align")
 
     def __post_init__(self) -> None:
@@ -269,6 +271,7 @@ class _Stages:
                 out,
                 played.folder / EPISODES,
                 self._settings.env,
+                self._settings.workplace,
             ),
         )
 

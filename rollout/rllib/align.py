@@ -35,7 +35,7 @@ from envs import gamepad
 from envs.backend import JUMPPADS
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError, StepError
-from rollout.desk import Assignment, Contract
+from rollout.assignment import Assignment, Contract
 from rollout.learner import OnlineConfig, batch_of, scores_of, seeds_of
 from rollout.rllib.learner import STALE, UPDATE, ReinforceLearner, columns_of
 from rollout.rllib.module import HeadModule

@@ -1,21 +1,27 @@
 """Who plays for the algorithm: this process, or worker processes that are served over gRPC."""
 
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from agents.checkpoint import load_policy
 from agents.inference import ActorConfig
-from rollout.desk import Contract, Desk
+from rollout.assignment import Contract
+from rollout.desk import Desk
 from rollout.direct import DirectWorkers
 from rollout.environments import EnvConfig
 from rollout.learner import OnlineConfig, Workers
 from rollout.player import Player
 from rollout.processes import WorkerProcesses
 from rollout.server import RolloutServer
+from rollout.trust import SharedTokens
+
+_ORPHANED: Final = "30"  # seconds without their learner after which workers end
 
 Started = tuple[Workers, Callable[[], None]]  # the workers, and what lets them go
 
@@ -56,11 +62,14 @@ class InProcesses:
         folder.mkdir(parents=True, exist_ok=True)
         desk = Desk(contract)
         tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(config.shares)}
-        server = RolloutServer(desk, policy, tokens)
+        server = RolloutServer(desk, policy, SharedTokens(tokens))
+        # A spool of its own each time: in an older one are episodes of a run that was taken back.
+        spool = tempfile.mkdtemp(prefix="spool-", dir=folder)
         command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}"]
         command += ["--backend", self.env.backend, *([] if self.env.redrawn else ["--profile", self.env.profile])]
+        command += ["--spool", spool, "--patience", _ORPHANED, "--name"]
         try:
-            processes = WorkerProcesses(desk, [*command, "--name"], tokens, folder)
+            processes = WorkerProcesses(desk, command, tokens, folder)
         except BaseException:
             server.close()
             raise
@@ -68,5 +77,6 @@ class InProcesses:
         def close() -> None:
             server.close()  # sends the workers home
             processes.close()
+            shutil.rmtree(spool, ignore_errors=True)
 
         return server, close

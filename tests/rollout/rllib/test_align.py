@@ -18,7 +18,7 @@ from agents.policy import Head
 from agents.reinforce import ReinforceConfig
 from agents.reward import load_reward
 from envs.errors import StepError
-from rollout.desk import Contract
+from rollout.assignment import Contract
 from rollout.direct import DirectWorkers
 from rollout.learner import OnlineConfig, train_online
 from rollout.player import Player
@@ -90,7 +90,7 @@ def test_a_run_through_rllib_ends_in_the_weights_of_the_cores_bit_for_bit(files:
 
 def test_the_critic_learns_from_the_primer_as_in_the_core(files: Any, tmp_path: Path) -> None:
     policy = load_policy(files.policy)[0]
-    primer = list(Player(policy, ActorConfig(processors=1)).play(range(4), 0))
+    primer = [episode for _, episode in Player(policy, ActorConfig(processors=1)).play(range(4), 0)]
     write_episodes(tmp_path / "primer.safetensors", primer, {})
     online = OnlineConfig(updates=1, reinforce=REINFORCE)
     with built(config_of(files, online, primer=tmp_path / "primer.safetensors")) as algorithm:
