@@ -585,6 +585,27 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Train an agent from scratch, for the reward of reaching a pad alone, and evaluate it: to compare with."""
+
+    algorithm: Annotated[Literal["ppo"], tyro.conf.Positional]  # of RLlib
+    to: Pad = "left"
+    preset: Literal["laptop", "smoke"] = "laptop"
+    steps: int | None = None  # of play; default: the preset's. A run that was stopped, or was shorter, goes on
+    episodes: int = 1000  # that are evaluated
+    out: Path = Path("runs/baseline")  # folder of the run
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.baseline import baseline
+        from skygarden.presets import PPO
+
+        settings = PPO[self.preset]
+        baseline(replace(settings, steps=self.steps or settings.steps), self.to, self.episodes, self.out, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Worker(_InEnv):
     """Play for a learner elsewhere until it is done. On SIGTERM what is finished is delivered before it ends.
 
@@ -693,6 +714,7 @@ COMMANDS = {
     "reward": Reward,
     "tune": Tune,
     "online": Online,
+    "baseline": Baseline,
     "worker": Worker,
     "status": Status,
     "certs": Certs,
