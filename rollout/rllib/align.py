@@ -12,7 +12,6 @@ The policy is beside them as `policy.safetensors`, which is safe to pass on.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -35,8 +34,8 @@ from envs import gamepad
 from envs.backend import JUMPPADS
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError, StepError
-from rollout.assignment import Assignment, Contract
-from rollout.learner import OnlineConfig, batch_of, scores_of, seeds_of
+from rollout.assignment import Contract
+from rollout.learner import OnlineConfig, assignments_of, batch_of, scores_of
 from rollout.rllib.learner import STALE, UPDATE, ReinforceLearner, columns_of
 from rollout.rllib.module import HeadModule
 from rollout.rllib.runner import NoEnvRunner
@@ -274,14 +273,3 @@ class SkygardenReinforce(Algorithm):
             (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), sum(lengths), reduce="lifetime_sum"
         )
         self.metrics.log_value(UPDATES, self._updates, window=1)
-
-
-def assignments_of(config: OnlineConfig, batch: int) -> list[Assignment]:
-    """What a batch is made of, as `rollout.learner.train_online` asks for it with lag 0."""
-    seeds = tuple(seeds_of(config, batch))
-    limits = [len(seeds) * k // config.shares for k in range(config.shares + 1)]
-    numbers = range(batch * config.shares, (batch + 1) * config.shares)
-    return [
-        Assignment(number=number, version=batch, seeds=seeds[a:b], sampling_seed=(config.seed << 32) + number)
-        for number, (a, b) in zip(numbers, pairwise(limits), strict=True)
-    ]

@@ -2,12 +2,11 @@
 
 import secrets
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from agents.checkpoint import load_policy
 from agents.inference import ActorConfig
@@ -17,11 +16,9 @@ from rollout.direct import DirectWorkers
 from rollout.environments import EnvConfig
 from rollout.learner import OnlineConfig, Workers
 from rollout.player import Player
-from rollout.processes import WorkerProcesses
+from rollout.processes import WorkerProcesses, worker_command
 from rollout.server import RolloutServer
 from rollout.trust import SharedTokens
-
-_ORPHANED: Final = "30"  # seconds without their learner after which workers end
 
 Started = tuple[Workers, Callable[[], None]]  # the workers, and what lets them go
 
@@ -65,10 +62,8 @@ class InProcesses:
         server = RolloutServer(desk, policy, SharedTokens(tokens))
         # A spool of its own each time: in an older one are episodes of a run that was taken back.
         spool = tempfile.mkdtemp(prefix="spool-", dir=folder)
-        command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}"]
-        command += ["--backend", self.env.backend, *([] if self.env.redrawn else ["--profile", self.env.profile])]
-        command += ["--spool", spool, "--patience", _ORPHANED, "--name"]
         try:
+            command = worker_command(server.address, self.env, Path(spool))
             processes = WorkerProcesses(desk, command, tokens, folder)
         except BaseException:
             server.close()
