@@ -22,7 +22,7 @@ from rollout.server import SERVICE
 from rollout.trust import WorkerTrust, explain
 from rollout.wire import rollout_pb2 as wire
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds before another try
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 3.0  # seconds before another try
 _LEAVING_WAIT: Final = 0.5  # likewise, at most, when there is no time to lose
 _SILENCE: Final = 5  # heartbeats without a word from the learner after which its stream is given up
 _CALL: Final = 3600.0  # seconds that a stream may last; the next goes on where it was
@@ -77,7 +77,7 @@ class _Stream:
     heartbeat: float = 2.0  # seconds
     welcome: bool = False
     asked: bool = False  # for an assignment
-    said: float = 0.0  # when
+    beat: float = 0.0  # when the last heartbeat was sent
     farewell: bool = False
     over: bool = False
     silent: bool = False  # for too long
@@ -233,7 +233,6 @@ class Line:
                     message = self._next(stream)
                 if message is None:
                     return
-                stream.said = time.monotonic()
             yield message
             if stream.farewell:
                 return
@@ -246,6 +245,11 @@ class Line:
         if not stream.welcome or self._hung_up(stream):
             return None
         ledger = self._state.ledger
+        if time.monotonic() - stream.beat >= stream.heartbeat:
+            stream.beat = time.monotonic()
+            steps, episodes = self._progress()
+            beat = wire.Heartbeat(steps=steps, episodes=episodes, spooled=len(ledger))
+            return wire.FromWorker(heartbeat=beat)
         while (unsent := ledger.unsent(stream.sent)) and len(stream.sent) < stream.credits:
             if (data := ledger.read(unsent)) is not None:
                 stream.sent.add(unsent)
@@ -256,10 +260,6 @@ class Line:
         if self._state.asking and not (stream.asked or ledger.given or unsent or ledger.earlier or self._state.leaving):
             stream.asked = True
             return wire.FromWorker(ready=wire.Ready())
-        if time.monotonic() - stream.said >= stream.heartbeat:
-            steps, episodes = self._progress()
-            beat = wire.Heartbeat(steps=steps, episodes=episodes, spooled=len(ledger))
-            return wire.FromWorker(heartbeat=beat)
         return None
 
     def _watch(self) -> None:
