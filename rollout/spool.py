@@ -6,12 +6,12 @@ is of no use to the run, and was played all the same.
 """
 
 import logging
-import os
 import zlib
 from pathlib import Path
 from typing import Final
 
 from envs.errors import DeliveryError
+from rollout.disk import sync_file, sync_names
 from rollout.keys import Key
 
 _SUFFIX: Final = ".report"
@@ -61,10 +61,9 @@ class Spool:
             with partial.open("wb") as file:
                 file.write(zlib.crc32(report).to_bytes(4, "little"))
                 file.write(report)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             partial.replace(path)
-            _sync(self.folder)
+            sync_names(self.folder)
         except OSError as error:
             raise DeliveryError(
                 f"a finished episode cannot be kept in {self.folder}: {error}; free some space, and start again"
@@ -111,13 +110,3 @@ class Spool:
 def _key(path: Path, worker: str) -> Key:
     incarnation, _, sequence = path.stem.partition("-")
     return Key(worker, int(incarnation), int(sequence))
-
-
-def _sync(folder: Path) -> None:
-    """Have a folder's names on the disk, where the system can do that."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
