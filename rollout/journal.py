@@ -69,7 +69,7 @@ class Journal:
     def reports(self, first: int = 0) -> Iterator[bytes]:
         """The reports of assignments from `first` on that were there when the journal was opened, in their order."""
         for segment in list(self._segments):
-            for report, assignment in _read(segment.path):
+            for report, assignment in read_segment(segment.path):
                 if assignment >= first:
                     yield report
 
@@ -156,7 +156,7 @@ class Journal:
             self._segments.remove(segment)
 
 
-def _read(path: Path) -> Iterator[tuple[bytes, int]]:
+def read_segment(path: Path) -> Iterator[tuple[bytes, int]]:
     """The reports of a segment and their assignments, up to where it was cut off."""
     with path.open("rb") as file:
         while header := file.read(_HEADER.size):

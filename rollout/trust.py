@@ -219,7 +219,8 @@ def explain(address: str, details: str) -> str:
             "it closed the line: it does not accept these papers (another authority, or over), or ends",
         ),
         ("Connection refused", "nothing listens there: is it running, and is the port right?"),
-        ("DNS resolution failed", f"there is no machine called {host}"),
+        ("errors resolving", f"there is no machine called {host}, or no name service here"),
+        ("DNS resolution failed", f"there is no machine called {host}, or no name service here"),
     )
     reason = next((reason for sign, reason in reasons if sign in details), details)
     return f"no learner to speak to at {address}: {reason}"

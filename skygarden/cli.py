@@ -605,6 +605,22 @@ class Worker(_InEnv):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certs:
+    """Make certificates by which a learner and its workers know each other over a network; again adds or renews."""
+
+    folder: Annotated[Path, tyro.conf.Positional]  # of all of them
+    learner: tuple[str, ...] = ()  # host names and IP addresses by which workers reach the learner
+    workers: tuple[str, ...] = ()  # names
+    days: float = 30.0  # that they are valid for
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.certs import CertsConfig, certs
+
+        print(certs(self.folder, CertsConfig(learner=self.learner, workers=self.workers, days=self.days)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a policy for others to use, with 16-bit weights."""
 
@@ -647,6 +663,7 @@ COMMANDS = {
     "tune": Tune,
     "online": Online,
     "worker": Worker,
+    "certs": Certs,
     "export": Export,
 }
 

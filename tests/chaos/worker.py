@@ -1,0 +1,42 @@
+"""A worker to be killed: `python -m tests.chaos.worker NAME LEARNER SPOOL AUDIT`.
+
+It writes down the key of every episode that is finished, and says some things twice.
+"""
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rollout.environments import EnvConfig
+from rollout.keys import Key
+from rollout.link import Link
+from rollout.spool import Spool
+from skygarden.worker import WorkerOptions, run_worker
+
+_REPEATED = 0.2  # of the reports
+
+
+def main(name: str, learner: str, spool: Path, audit: Path) -> None:
+    """Work, and be watched."""
+    file = os.open(audit, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    add, say = Spool.add, Link._say
+
+    def audited(self: Spool, key: Key, report: bytes) -> None:
+        add(self, key, report)
+        os.write(file, f"{key.worker} {key.incarnation} {key.sequence}\n".encode())
+
+    def twice(self: Link, stream: Any) -> Iterator[Any]:
+        for message in say(self, stream):
+            yield message
+            if isinstance(message, bytes) and random.random() < _REPEATED:
+                yield message
+
+    Spool.add, Link._say = audited, twice
+    run_worker(WorkerOptions(learner=learner, name=name, spool=spool, patience=120.0), EnvConfig())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
