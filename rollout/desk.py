@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from torch import Tensor
@@ -19,52 +18,16 @@ from envs.errors import DataError, DeliveryError
 from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
 from rollout.journal import Journal
-from rollout.keys import Key, KeySet
+from rollout.keys import Key
+from rollout.ledger import Ledger
 from rollout.loans import Loans
-from rollout.reports import Dropped, Played, Report, recall_report, written
-from rollout.seat import Acknowledged, Finished, Given, Refused, Seat
+from rollout.reports import Counts, Dropped, Report, written
+from rollout.seat import Acknowledged, Finished, Given, Patience, Refused, Seat
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
 _HELD: Final = 64  # assignments that a worker may say it has
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a desk waits for a worker, in seconds, before it lends to another what that one was to play."""
-
-    heartbeat: float = 2.0  # in which either side says something
-    silence: float = 10.0  # without a word, or without a connection
-    standstill: float = 60.0  # with an assignment and without a step
-
-
-@dataclass(slots=True)
-class Counts:
-    """Reports since the desk was opened."""
-
-    accepted: int = 0
-    repeated: int = 0
-    refused: int = 0
-    dropped: int = 0
-    recovered: int = 0  # from the journal
-
-
-@dataclass(slots=True)
-class _Open:
-    """An assignment and what has come of it."""
-
-    assignment: Assignment
-    reports: dict[int, Report] = field(default_factory=dict[int, Report])
-    coming: set[int] = field(default_factory=set[int])  # on their way into the journal
-
-    @property
-    def done(self) -> bool:
-        return len(self.reports) == len(self.assignment.seeds)
-
-    @property
-    def wanted(self) -> tuple[int, ...]:
-        return tuple(k for k in range(len(self.assignment.seeds)) if k not in self.reports and k not in self.coming)
 
 
 class Desk:
@@ -89,13 +52,10 @@ class Desk:
             journal.on_failure(self.close)
         self._lock = threading.Condition()
         self._loans = Loans()
-        self._open: dict[int, _Open] = {}
+        self._ledger = Ledger(contract)
         self._seats: list[Seat] = []
-        self._keys = KeySet()  # of what is in
         self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
         self._early: dict[int, list[tuple[Seat, Report, bytes]]] = {}  # of assignments that are not posted yet
-        self._recovered: dict[int, list[Report]] = {}
-        self._newest = -1  # assignment that was posted
         self._closed: str | None = None  # why
 
     @property
@@ -109,18 +69,12 @@ class Desk:
         Raises: CheckpointError: these are no keys.
         """
         with self._lock:
-            self._keys = KeySet() if keys is None else KeySet.of_tensor(keys)
-            self._newest = first - 1
-            for data in self._journal.reports(first) if self._journal else ():
-                report = recall_report(data)
-                if report.key:
-                    self._keys.add(report.key)
-                self._recovered.setdefault(report.assignment, []).append(report)
+            self._ledger.recover(keys, first, self._journal.reports(first) if self._journal else ())
 
     def keys(self) -> Tensor:
         """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
         with self._lock:
-            return self._keys.tensor()
+            return self._ledger.keys.tensor()
 
     def saved(self, below: int) -> None:
         """A checkpoint holds what followed from the assignments below this one."""
@@ -134,14 +88,8 @@ class Desk:
         """
         with self._lock:
             number = assignment.number
-            self._newest = max(self._newest, number)
-            opened = self._open[number] = _Open(assignment)
-            for report in self._recovered.pop(number, ()):
-                if isinstance(report, Played):
-                    self._compare(assignment, report)
-                opened.reports[report.index] = report
-                self.counts.recovered += 1
-            if not opened.done:
+            self.counts.recovered += self._ledger.post(assignment)
+            if not self._ledger.done(number):
                 self._loans.offer(number)
                 for seat in self._seats:
                     if number in seat.claims:
@@ -159,7 +107,7 @@ class Desk:
         Raises: DeliveryError: nothing came for so long, or the desk was closed.
         """
         with self._lock:
-            while not all(self._open[number].done for number in numbers):
+            while not all(self._ledger.done(number) for number in numbers):
                 if self._closed:
                     raise DeliveryError(self._closed)
                 if not self._lock.wait(patience):
@@ -168,9 +116,7 @@ class Desk:
                         f"nothing came from the workers for {patience:g} seconds ({names} is connected); "
                         "look at their logs and start them again: the run goes on from its last checkpoint"
                     )
-            done = [self._open.pop(number) for number in numbers]
-            reports = [opened.reports[index] for opened in done for index in sorted(opened.reports)]
-            return [(report.episode, report.stamp) for report in reports if isinstance(report, Played)]
+            return self._ledger.take(numbers)
 
     def close(self, reason: str = "this learner has stopped") -> None:
         """Send everybody home; whoever waits is told the reason."""
@@ -215,11 +161,11 @@ class Desk:
     def ready(self, seat: Seat) -> None:
         """A worker is free: all its reports are sent, and those from before its process started are answered."""
         with self._lock:
-            self._hear(seat, moved=True)
+            seat.hear(self._clock())
             if seat not in self._seats:
                 return
             for number in self._loans.of(seat):
-                for index in self._open[number].wanted:
+                for index in self._ledger.wanted(number):
                     self._give_up(number, index, f"worker {seat.worker} asked for more and had not reported it")
             self._loans.end_others(seat)  # they died with an earlier process
             seat.ready = True
@@ -228,7 +174,7 @@ class Desk:
     def beat(self, seat: Seat, steps: int, episodes: int, spooled: int) -> None:
         """A worker is alive; see `rollout.v1.Heartbeat`."""
         with self._lock:
-            self._hear(seat, moved=steps != seat.steps)
+            seat.hear(self._clock(), moved=steps != seat.steps)
             seat.steps, seat.episodes, seat.spooled = steps, episodes, spooled
 
     def accept(self, seat: Seat, report: Report, data: bytes = b"") -> None:
@@ -237,38 +183,39 @@ class Desk:
         Args: data: the message that it came in, for the journal.
         """
         with self._lock:
-            self._hear(seat, moved=True)
+            seat.hear(self._clock())
             key = report.key
             if key is None:
                 raise DataError("a report has a key")
-            if key in self._keys:
+            if key in self._ledger.keys:
                 self.counts.repeated += 1
                 seat.tell(Acknowledged(key))
             elif key in self._writing:
                 self.counts.repeated += 1
                 self._writing[key] = seat
-            elif report.assignment > self._newest:
+            elif report.assignment > self._ledger.newest:
                 self._use_credit(seat)
                 self._early.setdefault(report.assignment, []).append((seat, report, data))
             else:
                 try:
-                    opened = self._check(seat, report)
+                    seat.check(key)
+                    self._ledger.check(report)
                 except DataError as error:
                     self.refuse(seat, key, report.assignment, report.index, str(error))
                     return
                 self._use_credit(seat)
                 self._writing[key] = seat
-                self._write(opened, report, data)
+                self._write(report, data)
 
     def refuse(self, seat: Seat, key: Key, assignment: int, index: int, reason: str) -> None:
         """Turn a report away; if it was one that this worker was to make, its place stays empty."""
         with self._lock:
-            self._hear(seat, moved=True)
+            seat.hear(self._clock())
             self.counts.refused += 1
             seat.refused += 1
             log.warning("refused episode %d of worker %s/%d: %s", key.sequence, seat.worker, key.incarnation, reason)
             seat.tell(Refused(key, reason))
-            if assignment in self._loans.of(seat) and index in self._open[assignment].wanted:
+            if assignment in self._loans.of(seat) and index in self._ledger.wanted(assignment):
                 self._give_up(assignment, index, reason)
 
     def leave(self, seat: Seat, *, for_good: bool = False) -> None:
@@ -288,12 +235,8 @@ class Desk:
                 return
             now, patience = self._clock(), self.patience
             for seat in list(self._seats):
-                if seat.ended:  # it does not read
-                    self._stand(seat, "does not read what it is told", now)
-                elif now - seat.heard > patience.silence:
-                    self._stand(seat, f"was not heard for {patience.silence:g} seconds", now)
-                elif self._loans.of(seat) and now - seat.moved > patience.standstill:
-                    self._stand(seat, f"stands still for {patience.standstill:g} seconds", now)
+                if why := seat.lost(now, patience, plays=bool(self._loans.of(seat))):
+                    self._stand(seat, why, now)
             self._loans.expire(now)
             self._hand_out()
 
@@ -302,55 +245,22 @@ class Desk:
         if self._journal:
             self._journal.wait_for_room()
 
-    def _check(self, seat: Seat, report: Report) -> _Open:
-        """The assignment that a report belongs to.
-
-        Raises: DataError: it is not what was asked for.
-        """
-        key = report.key
-        if key is None or key.worker != seat.worker or key.incarnation > seat.incarnation:
-            raise DataError(f"this is worker {seat.worker}/{seat.incarnation}, and the episode names {key!r:.100}")
-        opened = self._open.get(report.assignment)
-        if opened is None:
-            raise DataError(f"assignment {report.assignment} is over")
-        if report.index >= len(opened.assignment.seeds):
-            raise DataError(f"assignment {report.assignment} has no number {report.index}")
-        if report.index not in opened.wanted:
-            raise DataError(f"number {report.index} of assignment {report.assignment} is there already")
-        if isinstance(report, Played):
-            self._compare(opened.assignment, report)
-        return opened
-
-    def _compare(self, asked: Assignment, report: Played) -> None:
-        episode, stamp, contract = report.episode, report.stamp, self.contract
-        if asked.seeds[stamp.index] != episode.seed:
-            raise DataError(f"seed {episode.seed} is not number {stamp.index} of the assignment")
-        needed = (asked.version, contract.trunk, contract.context, contract.width)
-        given = (stamp.version, stamp.trunk, stamp.context, episode.features.shape[1])
-        for name, need, got in zip(("version", "trunk", "context", "width"), needed, given, strict=True):
-            if need != got:
-                raise DataError(f"{name} {str(need)[:12]} was asked for, and {str(got)[:12]} played")
-        if not abs(stamp.temperature - contract.temperature) <= 1e-6:  # nor is NaN near it
-            raise DataError(f"temperature {contract.temperature} was asked for, and {stamp.temperature} played")
-
     def _give_up(self, number: int, index: int, reason: str) -> None:
         dropped = Dropped(None, number, index, reason)
-        self._write(self._open[number], dropped, written(dropped))
+        self._write(dropped, written(dropped))
 
-    def _write(self, opened: _Open, report: Report, data: bytes) -> None:
-        opened.coming.add(report.index)
+    def _write(self, report: Report, data: bytes) -> None:
+        self._ledger.expect(report)
         if self._journal:
-            self._journal.add(data, report.assignment, lambda: self._take_in(opened, report))
+            self._journal.add(data, report.assignment, lambda: self._take_in(report))
         else:
-            self._take_in(opened, report)
+            self._take_in(report)
 
-    def _take_in(self, opened: _Open, report: Report) -> None:
+    def _take_in(self, report: Report) -> None:
         """A report is durable."""
         with self._lock:
-            opened.coming.discard(report.index)
-            opened.reports[report.index] = report
+            self._ledger.enter(report)
             if report.key:
-                self._keys.add(report.key)
                 seat = self._writing.pop(report.key)
                 seat.under_way -= 1
                 seat.accepted += 1
@@ -362,14 +272,9 @@ class Desk:
                 )
             else:
                 self.counts.accepted += 1
-            if opened.done:
+            if self._ledger.done(report.assignment):
                 self._loans.close(report.assignment)
             self._lock.notify_all()
-
-    def _hear(self, seat: Seat, *, moved: bool) -> None:
-        seat.heard = self._clock()
-        if moved:
-            seat.moved = seat.heard
 
     def _use_credit(self, seat: Seat) -> None:
         seat.under_way += 1
@@ -390,4 +295,4 @@ class Desk:
                 seat.ready = False
                 self._loans.lend(number, seat)
                 seat.moved = self._clock()
-                seat.tell(Given(self._open[number].assignment, self._open[number].wanted))
+                seat.tell(Given(self._ledger.assignment(number), self._ledger.wanted(number)))

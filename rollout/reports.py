@@ -47,6 +47,17 @@ class Dropped:
 Report = Played | Dropped
 
 
+@dataclass(slots=True)
+class Counts:
+    """Reports since the desk was opened."""
+
+    accepted: int = 0
+    repeated: int = 0
+    refused: int = 0
+    dropped: int = 0
+    recovered: int = 0  # from the journal
+
+
 def read_report(message: wire.FromWorker) -> Report:
     """The report in a message.
 

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from typing import Final
 
+from envs.errors import DataError
 from rollout.assignment import Assignment
 from rollout.keys import Key
 
 OUTBOX: Final = 256  # notes that may wait for a worker to read them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a desk waits for a worker, in seconds, before it lends to another what that one was to play."""
+
+    heartbeat: float = 2.0  # in which either side says something
+    silence: float = 10.0  # without a word, or without a connection
+    standstill: float = 60.0  # with an assignment and without a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,30 @@ class Seat:
     spooled: int = 0
     outbox: Queue[Note | None] = field(default_factory=lambda: Queue[Note | None](OUTBOX))  # None: the call ends
     ended: bool = False
+
+    def check(self, key: Key) -> None:
+        """Whether a report with this key can come from here.
+
+        Raises: DataError: it cannot.
+        """
+        if key.worker != self.worker or key.incarnation > self.incarnation:
+            raise DataError(f"this is worker {self.worker}/{self.incarnation}, and the episode names {key!r:.100}")
+
+    def hear(self, now: float, *, moved: bool = True) -> None:
+        """The worker said something; moved: which shows that it does not stand still."""
+        self.heard = now
+        if moved:
+            self.moved = now
+
+    def lost(self, now: float, patience: Patience, *, plays: bool) -> str | None:
+        """Why the worker loses its place now, if it does; plays: whether it has an assignment."""
+        if self.ended:
+            return "does not read what it is told, or sends more than it may"
+        if now - self.heard > patience.silence:
+            return f"was not heard for {patience.silence:g} seconds"
+        if plays and now - self.moved > patience.standstill:
+            return f"stands still for {patience.standstill:g} seconds"
+        return None
 
     def tell(self, note: Note) -> None:
         """Put a note in the outbox. A worker that does not read what it is told loses its seat, not our memory."""
