@@ -22,7 +22,7 @@ from rollout.keys import Key
 from rollout.ledger import Ledger
 from rollout.loans import Loans
 from rollout.reports import Counts, Dropped, Report, written
-from rollout.seat import Acknowledged, Finished, Given, Patience, Refused, Seat
+from rollout.seat import Acknowledged, Finished, Patience, Seat
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
 _HELD: Final = 64  # assignments that a worker may say it has
@@ -55,7 +55,7 @@ class Desk:
         self._ledger = Ledger(contract)
         self._seats: list[Seat] = []
         self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
-        self._early: dict[int, list[tuple[Seat, Report, bytes]]] = {}  # of assignments that are not posted yet
+        self._early: list[tuple[Seat, Report, bytes]] = []  # of assignments that are not posted yet
         self._closed: str | None = None  # why
 
     @property
@@ -70,6 +70,7 @@ class Desk:
         """
         with self._lock:
             self._ledger.recover(keys, first, self._journal.reports(first) if self._journal else ())
+            self._take_early()
 
     def keys(self) -> Tensor:
         """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
@@ -94,9 +95,7 @@ class Desk:
                 for seat in self._seats:
                     if number in seat.claims:
                         self._loans.lend(number, seat)
-            for seat, report, data in self._early.pop(number, ()):
-                seat.under_way -= 1
-                self.accept(seat, report, data)
+            self._take_early()
             self._hand_out()
             self._lock.notify_all()
 
@@ -168,6 +167,7 @@ class Desk:
                 for index in self._ledger.wanted(number):
                     self._give_up(number, index, f"worker {seat.worker} asked for more and had not reported it")
             self._loans.end_others(seat)  # they died with an earlier process
+            seat.claims.clear()  # so it has none
             seat.ready = True
             self._hand_out()
 
@@ -184,37 +184,41 @@ class Desk:
         """
         with self._lock:
             seat.hear(self._clock())
-            key = report.key
-            if key is None:
-                raise DataError("a report has a key")
-            if key in self._ledger.keys:
-                self.counts.repeated += 1
-                seat.tell(Acknowledged(key))
-            elif key in self._writing:
-                self.counts.repeated += 1
-                self._writing[key] = seat
-            elif report.assignment > self._ledger.newest:
-                self._use_credit(seat)
-                self._early.setdefault(report.assignment, []).append((seat, report, data))
-            else:
-                try:
-                    seat.check(key)
-                    self._ledger.check(report)
-                except DataError as error:
-                    self.refuse(seat, key, report.assignment, report.index, str(error))
-                    return
-                self._use_credit(seat)
-                self._writing[key] = seat
-                self._write(report, data)
+            self._accept(seat, report, data)
+
+    def _accept(self, seat: Seat, report: Report, data: bytes) -> None:
+        key = report.key
+        if key is None:
+            raise DataError("a report has a key")
+        if key in self._ledger.keys:
+            self.counts.repeated += 1
+            seat.tell(Acknowledged(key))
+        elif key in self._writing:
+            self.counts.repeated += 1
+            self._writing[key].under_way -= 1
+            self._writing[key] = seat
+            seat.use_credit(CREDITS)
+        elif report.assignment > self._ledger.newest:
+            seat.use_credit(CREDITS)
+            self._early.append((seat, report, data))
+        else:
+            try:
+                seat.check(key)
+                self._ledger.check(report)
+            except DataError as error:
+                self.refuse(seat, key, report.assignment, report.index, str(error))
+                return
+            seat.use_credit(CREDITS)
+            self._writing[key] = seat
+            self._write(report, data)
 
     def refuse(self, seat: Seat, key: Key, assignment: int, index: int, reason: str) -> None:
         """Turn a report away; if it was one that this worker was to make, its place stays empty."""
         with self._lock:
             seat.hear(self._clock())
             self.counts.refused += 1
-            seat.refused += 1
             log.warning("refused episode %d of worker %s/%d: %s", key.sequence, seat.worker, key.incarnation, reason)
-            seat.tell(Refused(key, reason))
+            seat.refuse(key, reason)
             if assignment in self._loans.of(seat) and index in self._ledger.wanted(assignment):
                 self._give_up(assignment, index, reason)
 
@@ -261,38 +265,36 @@ class Desk:
         with self._lock:
             self._ledger.enter(report)
             if report.key:
-                seat = self._writing.pop(report.key)
-                seat.under_way -= 1
-                seat.accepted += 1
-                seat.tell(Acknowledged(report.key))
+                self._writing.pop(report.key).acknowledge(report.key)
             if isinstance(report, Dropped):
                 self.counts.dropped += 1
-                log.warning(
-                    "episode %d of assignment %d is dropped: %s", report.index, report.assignment, report.reason
-                )
+                log.warning("%s", report)
             else:
                 self.counts.accepted += 1
             if self._ledger.done(report.assignment):
                 self._loans.close(report.assignment)
             self._lock.notify_all()
 
-    def _use_credit(self, seat: Seat) -> None:
-        seat.under_way += 1
-        if seat.under_way > CREDITS:
-            seat.ended = True  # it does not keep to what was agreed
+    def _take_early(self) -> None:
+        """Take in what came before its assignment was posted; what is early still waits on."""
+        early, self._early = self._early, []
+        for seat, report, data in early:
+            seat.under_way -= 1
+            self._accept(seat, report, data)
 
     def _stand(self, seat: Seat, why: str, until: float) -> None:
         self._seats.remove(seat)
         seat.end()
         log.warning("worker %s/%d %s", seat.worker, seat.incarnation, why)
         self._loans.limit(seat, until)
-        for number, waiting in list(self._early.items()):
-            self._early[number] = [early for early in waiting if early[0] is not seat]  # it keeps them, and comes again
+        self._early = [early for early in self._early if early[0] is not seat]  # it keeps them, and comes again
 
     def _hand_out(self) -> None:
         for seat in self._seats:
-            if seat.ready and not seat.ended and (number := self._loans.next()) is not None:
-                seat.ready = False
-                self._loans.lend(number, seat)
-                seat.moved = self._clock()
-                seat.tell(Given(self._ledger.assignment(number), self._ledger.wanted(number)))
+            if not seat.ready or seat.ended:
+                continue
+            missing = (number for number in self._loans.waiting if self._ledger.wanted(number))
+            if (number := next(missing, None)) is None:  # what else waits is on its way into the journal
+                return
+            self._loans.lend(number, seat)
+            seat.give(self._ledger.assignment(number), self._ledger.wanted(number), self._clock())

@@ -43,6 +43,9 @@ class Dropped:
     index: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"episode {self.index} of assignment {self.assignment} is dropped: {self.reason}"
+
 
 Report = Played | Dropped
 

@@ -87,6 +87,11 @@ class Seat:
         if moved:
             self.moved = now
 
+    def use_credit(self, credits: int) -> None:
+        """A report is under way; who has more of them than it may have loses its place."""
+        self.under_way += 1
+        self.ended = self.ended or self.under_way > credits
+
     def lost(self, now: float, patience: Patience, *, plays: bool) -> str | None:
         """Why the worker loses its place now, if it does; plays: whether it has an assignment."""
         if self.ended:
@@ -96,6 +101,22 @@ class Seat:
         if plays and now - self.moved > patience.standstill:
             return f"stands still for {patience.standstill:g} seconds"
         return None
+
+    def give(self, assignment: Assignment, wanted: tuple[int, ...], now: float) -> None:
+        """Have the worker play an assignment."""
+        self.ready, self.moved = False, now
+        self.tell(Given(assignment, wanted))
+
+    def acknowledge(self, key: Key) -> None:
+        """A report that was under way is durable."""
+        self.under_way -= 1
+        self.accepted += 1
+        self.tell(Acknowledged(key))
+
+    def refuse(self, key: Key, reason: str) -> None:
+        """A report is turned away."""
+        self.refused += 1
+        self.tell(Refused(key, reason))
 
     def tell(self, note: Note) -> None:
         """Put a note in the outbox. A worker that does not read what it is told loses its seat, not our memory."""
