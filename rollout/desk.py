@@ -106,6 +106,9 @@ class Desk:
         Raises: DeliveryError: nothing came for so long, or the desk was closed.
         """
         with self._lock:
+            for number in self._ledger.reopen(numbers):
+                self._loans.offer(number)
+            self._hand_out()
             while not all(self._ledger.done(number) for number in numbers):
                 if self._closed:
                     raise DeliveryError(self._closed)
@@ -230,10 +233,7 @@ class Desk:
                 self.look_around()
 
     def look_around(self) -> None:
-        """End what has waited too long: loans of those who are away, seats of the silent and of those that stand still.
-
-        To be called every second or so.
-        """
+        """Every second or so: end the loans of those who are away, the seats of the silent and of who stands still."""
         with self._lock:
             if self._closed:
                 return

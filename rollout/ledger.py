@@ -23,6 +23,7 @@ class _Open:
     assignment: Assignment
     reports: dict[int, Report] = field(default_factory=dict[int, Report])
     coming: set[int] = field(default_factory=set[int])  # on their way into the journal
+    fresh: bool = False  # whether anything came since the learner started
 
 
 class Ledger:
@@ -62,6 +63,17 @@ class Ledger:
         self.newest = max(self.newest, assignment.number)
         return len(recovered)
 
+    def reopen(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Have a batch played again that ended an earlier run because all of it was dropped; returns its numbers."""
+        batch = [self._open[number] for number in numbers]
+        reports = [report for opened in batch for report in opened.reports.values()]
+        done = all(self.done(number) for number in numbers)
+        if not done or any(opened.fresh for opened in batch) or any(isinstance(r, Played) for r in reports):
+            return ()
+        for opened in batch:
+            opened.reports.clear()
+        return numbers
+
     def assignment(self, number: int) -> Assignment:
         """An open assignment."""
         return self._open[number].assignment
@@ -97,6 +109,7 @@ class Ledger:
         """A report is durable."""
         opened = self._open[report.assignment]
         opened.coming.discard(report.index)
+        opened.fresh = True
         opened.reports[report.index] = report
         if report.key:
             self.keys.add(report.key)
