@@ -9,20 +9,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Final
 
 from torch import Tensor
 
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError
+from rollout.asked import Asked
 from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
 from rollout.journal import Journal
 from rollout.keys import Key
-from rollout.ledger import Ledger
 from rollout.loans import Loans
 from rollout.reports import Counts, Dropped, Report, written
 from rollout.seat import Acknowledged, Finished, Patience, Seat
+from rollout.status import DeskStatus
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
 _HELD: Final = 64  # assignments that a worker may say it has
@@ -52,8 +54,9 @@ class Desk:
             journal.on_failure(self.close)
         self._lock = threading.Condition()
         self._loans = Loans()
-        self._ledger = Ledger(contract)
+        self._asked = Asked(contract)
         self._seats: list[Seat] = []
+        self._last: dict[str, Seat] = {}  # of every worker that ever came
         self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
         self._early: list[tuple[Seat, Report, bytes]] = []  # of assignments that are not posted yet
         self._closed: str | None = None  # why
@@ -69,13 +72,13 @@ class Desk:
         Raises: CheckpointError: these are no keys.
         """
         with self._lock:
-            self._ledger.recover(keys, first, self._journal.reports(first) if self._journal else ())
+            self._asked.recover(keys, first, self._journal.reports(first) if self._journal else ())
             self._take_early()
 
     def keys(self) -> Tensor:
         """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
         with self._lock:
-            return self._ledger.keys.tensor()
+            return self._asked.keys.tensor()
 
     def saved(self, below: int) -> None:
         """A checkpoint holds what followed from the assignments below this one."""
@@ -89,8 +92,8 @@ class Desk:
         """
         with self._lock:
             number = assignment.number
-            self.counts.recovered += self._ledger.post(assignment)
-            if not self._ledger.done(number):
+            self.counts.recovered += self._asked.post(assignment)
+            if not self._asked.done(number):
                 self._loans.offer(number)
                 for seat in self._seats:
                     if number in seat.claims:
@@ -106,10 +109,10 @@ class Desk:
         Raises: DeliveryError: nothing came for so long, or the desk was closed.
         """
         with self._lock:
-            for number in self._ledger.reopen(numbers):
+            for number in self._asked.reopen(numbers):
                 self._loans.offer(number)
             self._hand_out()
-            while not all(self._ledger.done(number) for number in numbers):
+            while not all(self._asked.done(number) for number in numbers):
                 if self._closed:
                     raise DeliveryError(self._closed)
                 if not self._lock.wait(patience):
@@ -118,7 +121,7 @@ class Desk:
                         f"nothing came from the workers for {patience:g} seconds ({names} is connected); "
                         "look at their logs and start them again: the run goes on from its last checkpoint"
                     )
-            return self._ledger.take(numbers)
+            return self._asked.take(numbers)
 
     def close(self, reason: str = "this learner has stopped") -> None:
         """Send everybody home; whoever waits is told the reason."""
@@ -157,6 +160,7 @@ class Desk:
                 self._stand(seat, "has another connection", now + self.patience.silence)
             seat = Seat(worker, incarnation, set(held[:_HELD]), now, now)
             self._seats.append(seat)
+            self._last[worker] = seat
             self._loans.resume(seat)
             return seat
 
@@ -167,7 +171,7 @@ class Desk:
             if seat not in self._seats:
                 return
             for number in self._loans.of(seat):
-                for index in self._ledger.wanted(number):
+                for index in self._asked.wanted(number):
                     self._give_up(number, index, f"worker {seat.worker} asked for more and had not reported it")
             self._loans.end_others(seat)  # they died with an earlier process
             seat.claims.clear()  # so it has none
@@ -177,8 +181,7 @@ class Desk:
     def beat(self, seat: Seat, steps: int, episodes: int, spooled: int) -> None:
         """A worker is alive; see `rollout.v1.Heartbeat`."""
         with self._lock:
-            seat.hear(self._clock(), moved=steps != seat.steps)
-            seat.steps, seat.episodes, seat.spooled = steps, episodes, spooled
+            seat.told(self._clock(), steps, episodes, spooled)
 
     def accept(self, seat: Seat, report: Report, data: bytes = b"") -> None:
         """Take in a report; the answer, which may be a refusal, goes to the seat's outbox when the report is durable.
@@ -193,7 +196,7 @@ class Desk:
         key = report.key
         if key is None:
             raise DataError("a report has a key")
-        if key in self._ledger.keys:
+        if key in self._asked.keys:
             self.counts.repeated += 1
             seat.tell(Acknowledged(key))
         elif key in self._writing:
@@ -201,13 +204,13 @@ class Desk:
             self._writing[key].under_way -= 1
             self._writing[key] = seat
             seat.use_credit(CREDITS)
-        elif report.assignment > self._ledger.newest:
+        elif report.assignment > self._asked.newest:
             seat.use_credit(CREDITS)
             self._early.append((seat, report, data))
         else:
             try:
                 seat.check(key)
-                self._ledger.check(report)
+                self._asked.check(report)
             except DataError as error:
                 self.refuse(seat, key, report.assignment, report.index, str(error))
                 return
@@ -222,7 +225,7 @@ class Desk:
             self.counts.refused += 1
             log.warning("refused episode %d of worker %s/%d: %s", key.sequence, seat.worker, key.incarnation, reason)
             seat.refuse(key, reason)
-            if assignment in self._loans.of(seat) and index in self._ledger.wanted(assignment):
+            if assignment in self._loans.of(seat) and index in self._asked.wanted(assignment):
                 self._give_up(assignment, index, reason)
 
     def leave(self, seat: Seat, *, for_good: bool = False) -> None:
@@ -249,12 +252,20 @@ class Desk:
         if self._journal:
             self._journal.wait_for_room()
 
+    def status(self) -> DeskStatus:
+        """How it is going."""
+        with self._lock:
+            now, (waiting, playing) = self._clock(), self._loans.counts()
+            last = [self._last[worker] for worker in sorted(self._last)]
+            seen = tuple(seat.status(now, connected=seat in self._seats, playing=self._loans.of(seat)) for seat in last)
+            return DeskStatus(run=self.run, workers=seen, waiting=waiting, playing=playing, **asdict(self.counts))
+
     def _give_up(self, number: int, index: int, reason: str) -> None:
         dropped = Dropped(None, number, index, reason)
         self._write(dropped, written(dropped))
 
     def _write(self, report: Report, data: bytes) -> None:
-        self._ledger.expect(report)
+        self._asked.expect(report)
         if self._journal:
             self._journal.add(data, report.assignment, lambda: self._take_in(report))
         else:
@@ -263,7 +274,7 @@ class Desk:
     def _take_in(self, report: Report) -> None:
         """A report is durable."""
         with self._lock:
-            self._ledger.enter(report)
+            self._asked.enter(report)
             if report.key:
                 self._writing.pop(report.key).acknowledge(report.key)
             if isinstance(report, Dropped):
@@ -271,7 +282,7 @@ class Desk:
                 log.warning("%s", report)
             else:
                 self.counts.accepted += 1
-            if self._ledger.done(report.assignment):
+            if self._asked.done(report.assignment):
                 self._loans.close(report.assignment)
             self._lock.notify_all()
 
@@ -293,8 +304,8 @@ class Desk:
         for seat in self._seats:
             if not seat.ready or seat.ended:
                 continue
-            missing = (number for number in self._loans.waiting if self._ledger.wanted(number))
+            missing = (number for number in self._loans.waiting if self._asked.wanted(number))
             if (number := next(missing, None)) is None:  # what else waits is on its way into the journal
                 return
             self._loans.lend(number, seat)
-            seat.give(self._ledger.assignment(number), self._ledger.wanted(number), self._clock())
+            seat.give(self._asked.assignment(number), self._asked.wanted(number), self._clock())

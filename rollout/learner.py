@@ -19,7 +19,7 @@ from agents.checkpoint import Run
 from agents.critic import Critic
 from agents.inference import Context
 from agents.policy import Policy
-from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, update_head
+from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, learn_rewards, new_optimizer, update_head
 from agents.reward import RewardArtefact
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError
@@ -43,6 +43,7 @@ class OnlineConfig:
     seed: int = 0
     checkpoint_every: int = 10  # updates
     patience: float = 300.0  # seconds that may pass without an episode
+    metrics_port: int = 0  # of this machine, for Prometheus and `skygarden status`; 0: a free one
     keep_journal: bool = False  # all that was learnt from, to learn it again: 200 KB an episode of the largest policy
 
     def __post_init__(self) -> None:
@@ -118,18 +119,16 @@ def train_online(
     """
     parameters = policy.train_only("head")
     settings = config.reinforce
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    fixed = asdict(config)
-    free = {name: fixed.pop(name) for name in ("checkpoint_every", "patience", "keep_journal")}
-    if config.schedule == "constant":
-        free["updates"] = fixed.pop("updates")  # may differ when a run goes on
+    optimizer = new_optimizer(parameters, settings)
+    fixed = lasting_settings(config)
+    free = {name: value for name, value in asdict(config).items() if name not in fixed}
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
     done = run.resume()
     critic = Critic(policy.config.width)
     if done:
         critic.load(_with_prefix(run.extras, "critic/"))
     elif primer:
-        _prime(critic, primer, reward, trunk)
+        learn_rewards(critic, batch_of(primer, scores_of(reward, primer, trunk)))
     workers.recover(run.extras.get(_KEYS), done * config.shares)
     heads = _Heads(config.max_policy_lag, done, _with_prefix(run.extras, "head/"), policy)
     for version in heads.versions():
@@ -181,6 +180,13 @@ def train_online(
             workers.saved((update + 1) * config.shares)
 
 
+def lasting_settings(config: OnlineConfig) -> dict[str, Any]:
+    """Those that may not change while a run lasts, as it is stopped and goes on."""
+    free = {"checkpoint_every", "patience", "metrics_port", "keep_journal"}
+    free |= {"updates"} if config.schedule == "constant" else set()
+    return {name: value for name, value in asdict(config).items() if name not in free}
+
+
 def learning_rate(config: OnlineConfig, update: int) -> float:
     """The learning rate of an update, counted from 0."""
     rate = config.reinforce.learning_rate
@@ -190,12 +196,6 @@ def learning_rate(config: OnlineConfig, update: int) -> float:
 def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:
     """The rewards of padded episodes, (N,)."""
     return reward.score(torch.as_tensor(np.stack([episode.features for episode in episodes])), trunk)
-
-
-def _prime(critic: Critic, episodes: Sequence[Episode], reward: RewardArtefact, trunk: str) -> None:
-    steps = torch.tensor([len(episode) for episode in episodes])
-    features = torch.as_tensor(np.concatenate([episode.features[: len(episode)] for episode in episodes]))
-    critic.learn(features, scores_of(reward, episodes, trunk).repeat_interleave(steps))
 
 
 def batch_of(episodes: Sequence[Episode], rewards: Tensor) -> EpisodeBatch:
@@ -225,19 +225,21 @@ def seeds_of(config: OnlineConfig, batch: int) -> range:
     return range(first, first + size)
 
 
-def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
+def assignments_of(config: OnlineConfig, batch: int) -> list[Assignment]:
+    """What a batch is made of."""
     seeds = tuple(seeds_of(config, batch))
     limits = [len(seeds) * k // config.shares for k in range(config.shares + 1)]
-    for k, (a, b) in enumerate(pairwise(limits)):
-        number = batch * config.shares + k
-        workers.post(
-            Assignment(
-                number=number,
-                version=max(0, batch - config.max_policy_lag),
-                seeds=seeds[a:b],
-                sampling_seed=(config.seed << 32) + number,
-            )
-        )
+    numbers = range(batch * config.shares, (batch + 1) * config.shares)
+    version = max(0, batch - config.max_policy_lag)
+    return [
+        Assignment(number=number, version=version, seeds=seeds[a:b], sampling_seed=(config.seed << 32) + number)
+        for number, (a, b) in zip(numbers, pairwise(limits), strict=True)
+    ]
+
+
+def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
+    for assignment in assignments_of(config, batch):
+        workers.post(assignment)
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

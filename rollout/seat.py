@@ -1,5 +1,6 @@
 """A worker's place at the learner's desk, and what the desk has to tell it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Full, Queue
@@ -8,6 +9,7 @@ from typing import Final
 from envs.errors import DataError
 from rollout.assignment import Assignment
 from rollout.keys import Key
+from rollout.status import WorkerStatus
 
 OUTBOX: Final = 256  # notes that may wait for a worker to read them
 
@@ -70,6 +72,8 @@ class Seat:
     steps: int = 0  # since its process started, by its last heartbeat, as the next
     episodes: int = 0
     spooled: int = 0
+    steps_per_second: float = 0.0  # between its last two heartbeats
+    beat: float | None = None  # when the last one came
     outbox: Queue[Note | None] = field(default_factory=lambda: Queue[Note | None](OUTBOX))  # None: the call ends
     ended: bool = False
 
@@ -86,6 +90,29 @@ class Seat:
         self.heard = now
         if moved:
             self.moved = now
+
+    def told(self, now: float, steps: int, episodes: int, spooled: int) -> None:
+        """A heartbeat came."""
+        self.hear(now, moved=steps != self.steps)
+        if self.beat is not None and now > self.beat:
+            self.steps_per_second = (steps - self.steps) / (now - self.beat)
+        self.beat, self.steps, self.episodes, self.spooled = now, steps, episodes, spooled
+
+    def status(self, now: float, *, connected: bool, playing: Sequence[int]) -> WorkerStatus:
+        """How it is going for the worker."""
+        return WorkerStatus(
+            name=self.worker,
+            incarnation=self.incarnation,
+            connected=connected,
+            silent=now - self.heard,
+            playing=tuple(playing),
+            steps=self.steps,
+            episodes=self.episodes,
+            spooled=self.spooled,
+            steps_per_second=self.steps_per_second if connected else 0.0,
+            accepted=self.accepted,
+            refused=self.refused,
+        )
 
     def use_credit(self, credits: int) -> None:
         """A report is under way; who has more of them than it may have loses its place."""
