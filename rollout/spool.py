@@ -7,7 +7,9 @@ is of no use to the run, and was played all the same.
 
 import logging
 import os
+import re
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from envs.errors import DeliveryError
 from rollout.keys import Key
 
 _SUFFIX: Final = ".report"
+_NAME: Final = re.compile(r"([0-9]{20})-([0-9]{10,20})\.report")  # incarnation and sequence
 _REFUSED: Final = "refused"
 _DAMAGED: Final = "damaged"
 
@@ -30,15 +33,13 @@ class Spool:
 
     def __init__(self, folder: Path, worker: str) -> None:
         self.folder: Final = folder
-        self._worker = worker
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.glob("*.partial"):  # the worker was killed while it wrote
                 path.unlink(missing_ok=True)
-            self._waiting = sorted(
-                (_key(path, worker) for path in folder.glob(f"*{_SUFFIX}")),
-                key=lambda key: (key.incarnation, key.sequence),
-            )
+            names = (_NAME.fullmatch(path.name) for path in folder.glob(f"*{_SUFFIX}"))
+            found = sorted((int(name[1]), int(name[2])) for name in names if name)
+            self._waiting = [Key(worker, *numbers) for numbers in found]
         except OSError as error:
             raise DeliveryError(f"the spool {folder} cannot be used: {error}; choose another with --spool") from error
 
@@ -66,6 +67,8 @@ class Spool:
             partial.replace(path)
             _sync(self.folder)
         except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise DeliveryError(
                 f"a finished episode cannot be kept in {self.folder}: {error}; free some space, and start again"
             ) from error
@@ -89,7 +92,10 @@ class Spool:
         """A report is where it was to go."""
         if key in self._waiting:
             self._waiting.remove(key)
-            self._path(key).unlink(missing_ok=True)
+            try:
+                self._path(key).unlink(missing_ok=True)
+            except OSError as error:  # sent once more at the next start, and answered as a repeat
+                log.warning("episode %d cannot be removed from %s: %s", key.sequence, self.folder, error)
 
     def set_aside(self, key: Key) -> None:
         """A report was refused: it is kept in the folder `refused`."""
@@ -100,17 +106,15 @@ class Spool:
             self._waiting.remove(key)
             path = self._path(key)
             aside = self.folder / folder
-            aside.mkdir(exist_ok=True)
-            if path.exists():
-                path.replace(aside / path.name)
+            try:
+                aside.mkdir(exist_ok=True)
+                if path.exists():
+                    path.replace(aside / path.name)
+            except OSError as error:  # as above
+                log.warning("episode %d cannot be moved to %s: %s", key.sequence, aside, error)
 
     def _path(self, key: Key) -> Path:
         return self.folder / f"{key.incarnation:020d}-{key.sequence:010d}{_SUFFIX}"
-
-
-def _key(path: Path, worker: str) -> Key:
-    incarnation, _, sequence = path.stem.partition("-")
-    return Key(worker, int(incarnation), int(sequence))
 
 
 def _sync(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What the tests of the rollouts share: ninjas at play, episodes of anything, a tiny policy and a game it can play."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from agents import parallel
-from agents.checkpoint import save_policy
+from agents.checkpoint import load_policy, save_policy, trunk_hash
 from agents.policy import Policy, PolicyConfig
 from envs.backend import JUMPPADS, Start
 from envs.episode import Ending, Episode
 from envs.gamepad import SIZES
 from envs.standin.gameplay import record_match
 from envs.standin.replay import Replay
+from rollout.assignment import Contract
+from rollout.codec import Stamp, encode
+from rollout.desk import Patience
+from rollout.keys import Key
+from rollout.wire import rollout_pb2 as wire
+from tests.rollout.ring import CALM, Ring, head_of, until
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -151,3 +158,43 @@ class Walks:
 def walks() -> Walks:
     """Make batched walks."""
     return Walks()
+
+
+@pytest.fixture
+def make_ring(policy_file: Path, tmp_path: Path) -> Iterator[Callable[..., Ring]]:
+    """Open rings for the tiny policy; they are closed after the test, and leave no thread behind.
+
+    Args: patience: of the desk. What else is named is another in the contract than it is.
+    """
+    policy, _ = load_policy(policy_file)
+    before = set(threading.enumerate())
+    made: list[Ring] = []
+
+    def make(patience: Patience = CALM, **changes: Any) -> Ring:
+        contract = {"trunk": trunk_hash(policy), "width": 32, "context": "chunked", "temperature": 0.7, **changes}
+        made.append(Ring(Contract(**contract), policy_file, tmp_path / str(len(made)), patience))
+        made[-1].server.publish(0, head_of(0), 0)
+        return made[-1]
+
+    yield make
+    for ring in made:
+        ring.close()
+    until(lambda: set(threading.enumerate()) <= before)
+
+
+@pytest.fixture
+def ring(make_ring: Callable[..., Ring]) -> Ring:
+    """A ring whose version 0 of the head is `head_of(0)`."""
+    return make_ring()
+
+
+@pytest.fixture
+def sent(make_episode: Callable[..., Episode], policy: Policy) -> Callable[..., wire.Episode]:
+    """Make a good message for a seed and a place in an assignment, by incarnation 1 of ann."""
+    trunk = trunk_hash(policy)
+
+    def make(number: int, index: int, seed: int, width: int = 32) -> wire.Episode:
+        stamp = Stamp(Key("ann", 1, 100 * number + index), number, index, 0, trunk, "chunked", 0.7)
+        return encode(make_episode(seed=seed, width=width), stamp)
+
+    return make

@@ -1,270 +1,57 @@
-"""Laws of the wire between a learner and its workers, over real gRPC: what arrives is what was played, and nobody waits
-for somebody who is gone."""
+"""Laws of the learner's side of the wire, over real gRPC: who is let in, what is answered when, and who is given up."""
 
 import math
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from agents.checkpoint import load_policy, trunk_hash
-from agents.inference import ActorConfig
-from agents.policy import Head, Policy
-from envs.episode import Episode
-from envs.errors import DataError, DeliveryError, StepError
-from envs.vector import SkygardenVectorEnv
-from rollout.codec import Key, Stamp, decode_head, encode
-from rollout.desk import Assignment, Contract, Desk
-from rollout.direct import DirectWorkers
-from rollout.player import Player
-from rollout.server import OPTIONS, SERVICE, RolloutServer
+from agents.policy import Head
+from envs.errors import DeliveryError
+from rollout.codec import PROTOCOL, decode_head
+from rollout.desk import CREDITS, Patience
+from rollout.keys import Key
+from rollout.seat import OUTBOX, Refused
+from rollout.server import RolloutServer
+from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
-from rollout.worker import WorkerConfig, work
+from tests.rollout.proxy import Proxy
+from tests.rollout.ring import PATIENCE, TOKENS, Raw, Ring, assignment, head_of, until
 
-Make = Callable[..., Episode]
-Content = Callable[[Episode], dict[str, Any]]
-
-TOKENS = {"ann": "token-of-ann", "bob": "token-of-bob"}
-PATIENCE = 20.0  # seconds, which no test waits
-ACTING = ActorConfig(context="chunked", temperature=0.7, precision="float32", processors=1)
+Sent = Callable[..., wire.Episode]
+MakeRing = Callable[..., Ring]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Look again and again until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def assignment(number: int, *seeds: int, version: int = 0) -> Assignment:
-    """An assignment of the seeds."""
-    return Assignment(number=number, version=version, seeds=seeds, sampling_seed=1000 + number)
-
-
-def head_of(seed: int, width: int = 32) -> dict[str, Tensor]:
-    """The weights of some head."""
-    return dict(Head(width, torch.Generator().manual_seed(seed)).state_dict())
-
-
-class Raw:
-    """A worker's end of the wire, of which every message is written by hand."""
-
-    def __init__(self, port: int, worker: str, token: str, **serializer: Any) -> None:
-        made: Any = grpc
-        self.channel = made.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS)
-        self._outbox: SimpleQueue[Any] = SimpleQueue()
-        self._metadata = (("skygarden-worker", worker), ("skygarden-token", token))
-        play = self.channel.stream_stream(
-            f"/{SERVICE}/Play",
-            request_serializer=serializer.get("serializer", wire.FromWorker.SerializeToString),
-            response_deserializer=wire.FromLearner.FromString,
-        )
-        self.call = play(iter(self._outbox.get, None), metadata=self._metadata, timeout=PATIENCE)
-
-    def policy(self) -> bytes:
-        """The policy's file."""
-        get = self.channel.unary_stream(
-            f"/{SERVICE}/GetPolicy",
-            request_serializer=wire.GetPolicyRequest.SerializeToString,
-            response_deserializer=wire.PolicyPiece.FromString,
-        )
-        pieces = list(get(wire.GetPolicyRequest(), metadata=self._metadata, timeout=PATIENCE))
-        return b"".join(piece.data for piece in pieces)
-
-    def say(self, **message: Any) -> None:
-        """Send a message."""
-        self._outbox.put(wire.FromWorker(**message))
-
-    def say_bytes(self, data: bytes) -> None:
-        """Send what may be no message."""
-        self._outbox.put(data)
-
-    def hello(self, incarnation: int = 1) -> wire.Welcome:
-        """Say hello; returns the welcome."""
-        self.say(hello=wire.Hello(protocol=1, incarnation=incarnation))
-        return self.hear("welcome")
-
-    def hear(self, kind: str) -> Any:
-        """The next message, which is of a kind."""
-        message = next(self.call)
-        assert message.WhichOneof("message") == kind
-        return getattr(message, kind)
-
-    def refusal(self) -> tuple[Any, str | None]:
-        """How the call was ended."""
-        with pytest.raises(grpc.RpcError) as error:
-            next(self.call)
-        return error.value.code(), error.value.details()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._outbox.put(None)
-        self.channel.close()
-
-
-class Ring:
-    """A desk, the server before it, and those who work for it."""
-
-    def __init__(self, desk: Desk, server: RolloutServer) -> None:
-        self.desk, self.server = desk, server
-        self.raws: list[Raw] = []
-        self.workers: list[threading.Thread] = []
-
-    def raw(self, worker: str = "ann", token: str | None = None, **serializer: Any) -> Raw:
-        """Connect by hand."""
-        self.raws.append(Raw(self.server.port, worker, TOKENS[worker] if token is None else token, **serializer))
-        return self.raws[-1]
-
-    def config(self, name: str, **changes: Any) -> WorkerConfig:
-        """What a worker is told."""
-        known = {"learner": f"127.0.0.1:{self.server.port}", "name": name, "token": TOKENS.get(name, "")}
-        return WorkerConfig(**{**known, "precision": "float32", "patience": PATIENCE, **changes})
-
-    def at_work(self, name: str, game: Any, **changes: Any) -> Future[int]:
-        """Let a worker work in a thread; what comes of it."""
-        done: Future[int] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work(self.config(name, **changes), game))
-            except Exception as error:  # for whoever asks for the result
-                done.set_exception(error)
-
-        self.workers.append(threading.Thread(target=run, name=f"worker {name}", daemon=True))
-        self.workers[-1].start()
-        return done
-
-    def stop_hard(self) -> None:
-        """What a learner that is killed does: everything ends at once, and nobody is told."""
-        stopped: Any = self.server
-        stopped._server.stop(None).wait()
-
-    def close(self) -> None:
-        """Let everybody go home."""
-        for raw in self.raws:
-            raw.close()
-        self.server.close()
-        for worker in self.workers:
-            worker.join(PATIENCE)
-            assert not worker.is_alive()
+def dropped(number: int, index: int = 0, sequence: int = 0) -> wire.Dropped:
+    """The report of an episode that was lost, by incarnation 1 of ann."""
+    key = wire.Key(worker="ann", incarnation=1, sequence=sequence)
+    return wire.Dropped(key=key, assignment=number, index=index, reason="not today")
 
 
 @pytest.fixture
-def make_ring(policy_file: Path) -> Iterator[Callable[..., Ring]]:
-    """Open rings for the tiny policy, whose contract may be changed; they are closed after the test."""
-    policy, _ = load_policy(policy_file)
-    made: list[Ring] = []
-
-    def make(policy_file: Path = policy_file, **changes: Any) -> Ring:
-        contract = {"trunk": trunk_hash(policy), "width": 32, "context": "chunked", "temperature": 0.7, **changes}
-        desk = Desk(Contract(**contract))
-        made.append(Ring(desk, RolloutServer(desk, policy_file, TOKENS)))
-        return made[-1]
-
-    yield make
-    for ring in made:
-        ring.close()
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The journal's disk, which flushes while the event is set."""
+    works = threading.Event()
+    works.set()
+    monkeypatch.setattr("rollout.journal.os.fsync", lambda _: works.wait(PATIENCE))
+    yield works
+    works.set()
 
 
-@pytest.fixture
-def ring(make_ring: Callable[..., Ring]) -> Ring:
-    """A ring whose first head is the tiny policy's own version 0."""
-    ring = make_ring()
-    ring.server.publish(0, head_of(0), 0)
-    return ring
+def nothing_but_life(raw: Raw, count: int = 2) -> None:
+    """The next so many messages say no more than that the learner is alive."""
+    for _ in range(count):
+        assert next(raw.call).WhichOneof("message") == "alive"
 
 
-@pytest.fixture
-def sent(make_episode: Make, policy: Policy) -> Callable[..., wire.Episode]:
-    """Make a good message for a seed and a place in an assignment, by incarnation 1 of ann."""
-    trunk = trunk_hash(policy)
-
-    def make(number: int, index: int, seed: int, width: int = 32) -> wire.Episode:
-        stamp = Stamp(Key("ann", 1, index), number, index, 0, trunk, "chunked", 0.7)
-        return encode(make_episode(seed=seed, width=width), stamp)
-
-    return make
-
-
-def directly(policy: Policy, game: Any, heads: Sequence[dict[str, Tensor]], asked: Sequence[Assignment]) -> Any:
-    """What comes of assignments without a wire."""
-    contract = Contract(trunk=trunk_hash(policy), width=32, context="chunked", temperature=0.7)
-    player = Player(policy, ACTING, game)
-    workers = DirectWorkers(player, contract)
-    for version, head in enumerate(heads):
-        workers.publish(version, head, 0)
-    for one in asked:
-        workers.post(one)
-    played = workers.wait([one.number for one in asked], PATIENCE)
-    player.close()
-    return played
-
-
-def same(came: Any, played: Any, content: Content) -> None:
-    """Compare episodes and stamps, bit for bit; the key says who played, and a temperature went through float32."""
-    assert len(came) == len(played)
-    for (episode, stamp), (expected, stamped) in zip(came, played, strict=True):
-        assert content(episode) == content(expected)
-        for name in ("assignment", "index", "version", "trunk", "context"):
-            assert getattr(stamp, name) == getattr(stamped, name)
-        assert stamp.temperature == pytest.approx(stamped.temperature)
-
-
-# What arrives
-
-
-def test_over_the_wire_comes_what_is_played_without_one_bit_for_bit(
-    ring: Ring, policy: Policy, walks: Any, content: Content
-) -> None:
-    heads = [head_of(0), head_of(1)]
-    ring.server.publish(1, heads[1], 0)
-    asked = [assignment(0, 4, 7), assignment(1, 5, 8), assignment(2, 4, 7, version=1), assignment(3, 6, version=0)]
-    for one in asked:
-        ring.server.post(one)
-    done = ring.at_work("ann", walks)
-    came = ring.server.wait(range(4), PATIENCE)
-    same(came, directly(policy, walks, heads, asked), content)
-    assert [episode.seed for episode, _ in came] == [4, 7, 5, 8, 4, 7, 6]
-    assert not np.array_equal(came[0][0].log_probs, came[4][0].log_probs)  # the heads differ
-    ring.server.close()
-    assert done.result(PATIENCE) == 7
-    assert all(walk.let_go for walk in walks.made)
-
-
-def test_over_the_wire_comes_what_is_played_in_the_stand_in_without_one(
-    ring: Ring, policy: Policy, content: Content
-) -> None:
-    asked = [assignment(0, 10_000_000, 10_000_001)]
-    ring.server.post(asked[0])
-    done = ring.at_work("ann", SkygardenVectorEnv)
-    came = ring.server.wait([0], 4 * PATIENCE)
-    same(came, directly(policy, SkygardenVectorEnv, [head_of(0)], asked), content)
-    ring.server.close()
-    assert done.result(PATIENCE) == 2
-
-
-def test_two_workers_share_what_is_posted(ring: Ring, policy: Policy, walks: Any, content: Content) -> None:
-    asked = [assignment(number, 2 * number, 2 * number + 1) for number in range(4)]
-    done = [ring.at_work(name, walks) for name in TOKENS]
-    until(lambda: ring.desk.workers == ["ann", "bob"])
-    for one in asked:
-        ring.server.post(one)
-    came = ring.server.wait(range(4), PATIENCE)
-    same(came, directly(policy, walks, [head_of(0)], asked), content)
-    ring.server.close()
-    assert sum(one.result(PATIENCE) for one in done) == 8
-    assert {stamp.key.worker for _, stamp in came} == {"ann", "bob"}
+# What goes down
 
 
 def test_the_policy_comes_in_pieces_as_it_is(ring: Ring, policy_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,31 +60,47 @@ def test_the_policy_comes_in_pieces_as_it_is(ring: Ring, policy_file: Path, monk
     assert ring.raw().policy() == policy_file.read_bytes()
 
 
-def test_a_head_is_sent_when_it_is_another_than_the_last_and_only_then(ring: Ring) -> None:
-    ring.server.publish(1, head_of(1), 0)
-    for number, version in enumerate((0, 0, 1, 1, 0, 1)):
-        ring.server.post(assignment(number, 5, version=version))
-    ann = ring.raw()
-    welcome = ann.hello()
+def test_a_welcome_tells_what_the_run_is_and_what_is_agreed(ring: Ring) -> None:
+    welcome = ring.raw().hello()
     assert (welcome.trunk, welcome.context) == (ring.desk.contract.trunk, "chunked")
     assert welcome.temperature == pytest.approx(0.7)
-    for number, version, has_head in (
-        (0, 0, True),
-        (1, 0, False),
-        (2, 1, True),
-        (3, 1, False),
-        (4, 0, True),
-        (5, 1, True),
-    ):
+    assert (welcome.run, welcome.credits, welcome.heartbeat) == (ring.journal.run, CREDITS, 0.5)
+
+
+def test_an_assignment_is_given_when_it_is_asked_for_and_not_before(ring: Ring) -> None:
+    ring.server.post(assignment(0, 5, 6))
+    ann = ring.raw()
+    ann.hello()
+    nothing_but_life(ann)
+    ann.ready()
+    asked = ann.hear("assignment")
+    assert (asked.number, asked.version, list(asked.seeds), asked.sampling_seed) == (0, 0, [5, 6], 1000)
+    assert list(asked.wanted) == [0, 1]
+
+
+def test_a_head_is_sent_when_it_is_another_than_the_last_of_the_call_and_only_then(ring: Ring) -> None:
+    ring.server.publish(1, head_of(1), 0)
+    rows = [(0, True), (0, False), (1, True), (1, False), (0, True), (1, True)]
+    for number, (version, _) in enumerate(rows):
+        ring.server.post(assignment(number, 5, version=version))
+    ann = ring.raw()
+    ann.hello()
+    for number, (version, has_head) in enumerate(rows):
+        ann.ready()
         asked = ann.hear("assignment")
-        assert (asked.number, asked.version, list(asked.seeds)) == (number, version, [5])
-        assert asked.sampling_seed == 1000 + number
-        assert bool(asked.head) == has_head
+        assert (asked.number, asked.version, bool(asked.head)) == (number, version, has_head)
         if has_head:
             came = decode_head(asked.head, Head(32, torch.Generator()))
             assert all(torch.equal(came[name], tensor) for name, tensor in head_of(version).items())
-        ann.say(dropped=wire.Dropped(assignment=number, index=0, reason="not today"))
-    assert ring.server.wait(range(6), PATIENCE) == []
+        ann.say(dropped=dropped(number, sequence=number))
+        ann.hear("acknowledged")
+    ring.server.post(assignment(6, 5, version=1))
+    again = ring.raw()
+    again.hello()
+    again.ready()
+    assert again.hear("assignment").head
+    again.say(dropped=dropped(6, sequence=6))
+    assert ring.server.wait(range(7), PATIENCE) == []
 
 
 def test_heads_that_nobody_asks_for_any_more_are_forgotten(ring: Ring) -> None:
@@ -307,24 +110,31 @@ def test_heads_that_nobody_asks_for_any_more_are_forgotten(ring: Ring) -> None:
     assert sorted(kept._heads) == [3, 4]
 
 
-def test_messages_may_be_larger_than_4_mebibytes(
-    make_ring: Callable[..., Ring], sent: Callable[..., wire.Episode]
-) -> None:
+def test_a_worker_that_is_told_nothing_hears_that_the_learner_lives(make_ring: MakeRing) -> None:
+    ann = make_ring(Patience(heartbeat=0.05, silence=PATIENCE)).raw()
+    ann.hello()
+    nothing_but_life(ann, 5)
+
+
+def test_messages_may_be_larger_than_4_mebibytes_but_not_than_a_report_can_be(make_ring: MakeRing, sent: Sent) -> None:
     ring = make_ring(width=25_000)
     ring.server.publish(0, head_of(0, 1024), 0)  # of the largest policy
     ring.server.post(assignment(0, 5))
     ann = ring.raw()
     ann.hello()
+    ann.ready()
     asked = ann.hear("assignment")
     assert asked.ByteSize() > 4 * 2**20
     came = decode_head(asked.head, Head(1024, torch.Generator()))
     assert torch.equal(came["hidden.weight"], head_of(0, 1024)["hidden.weight"])
     message = sent(0, 0, 5, 25_000)
-    assert message.ByteSize() > 4 * 2**20
+    assert 4 * 2**20 < message.ByteSize() < 8 * 2**20
     ann.say(episode=message)
     assert ann.hear("acknowledged").key == message.key
     ((episode, _),) = ring.server.wait([0], PATIENCE)
     assert episode.features.shape == (100, 25_000)
+    ann.say(episode=sent(0, 1, 5, 50_000))
+    assert ann.refusal()[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 # Who is turned away
@@ -335,35 +145,27 @@ def test_who_is_not_known_or_has_another_token_is_turned_away(
     ring: Ring, caplog: pytest.LogCaptureFixture, worker: str, token: str
 ) -> None:
     eve = ring.raw(worker, token)
-    eve.say(hello=wire.Hello(protocol=1, incarnation=1))
+    eve.say(hello=wire.Hello(protocol=PROTOCOL, incarnation=1))
     reason = "not a worker of this run: check its name and its token"
     assert eve.refusal() == (grpc.StatusCode.UNAUTHENTICATED, reason)
     with pytest.raises(grpc.RpcError) as error:
         eve.policy()
-    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert caplog.text.count(f"turned away {worker!r} at ipv4:127.0.0.1:") == 2
+    made: Any = error.value
+    assert made.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert caplog.text.count("turned away a call from ipv4:127.0.0.1:") == 2
     assert "token-of" not in caplog.text
     assert ring.desk.workers == []
 
 
-def test_a_worker_with_another_token_is_told(ring: Ring, walks: Any) -> None:
-    with pytest.raises(DeliveryError, match="ended the call: not a worker of this run: check its name and its token"):
-        work(ring.config("ann", token="guessed"), walks)
-    assert walks.made == []
-
-
-def test_another_protocol_is_refused(ring: Ring, walks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_protocol_is_refused(ring: Ring) -> None:
     ann = ring.raw()
     ann.say(hello=wire.Hello(protocol=7, incarnation=1))
-    reason = "this learner speaks protocol 1, got 7; install the same version"
+    reason = f"this learner speaks protocol {PROTOCOL}, got 7; install the same version"
     assert ann.refusal() == (grpc.StatusCode.FAILED_PRECONDITION, reason)
-    monkeypatch.setattr("rollout.worker.PROTOCOL", 2)
-    with pytest.raises(DeliveryError, match="speaks protocol 1, got 2; install the same version"):
-        work(ring.config("ann"), walks)
     assert ring.desk.workers == []
 
 
-def test_the_first_message_is_hello(ring: Ring, sent: Callable[..., wire.Episode]) -> None:
+def test_the_first_message_is_hello(ring: Ring, sent: Sent) -> None:
     first: list[dict[str, Any]] = [{}, {"episode": sent(0, 0, 5)}, {"dropped": wire.Dropped()}]
     for message in first:
         ann = ring.raw()
@@ -371,77 +173,130 @@ def test_the_first_message_is_hello(ring: Ring, sent: Callable[..., wire.Episode
         reason = "the first message of a worker is hello"
         assert ann.refusal() == (grpc.StatusCode.FAILED_PRECONDITION, reason)
     silent = ring.raw()
-    silent._outbox.put(None)
+    silent.end()
     assert silent.refusal()[0] == grpc.StatusCode.FAILED_PRECONDITION
     assert ring.desk.workers == []
 
 
-def test_a_second_hello_and_messages_of_no_kind_change_nothing(ring: Ring, sent: Callable[..., wire.Episode]) -> None:
+def test_a_second_hello_and_messages_of_no_kind_change_nothing(ring: Ring, sent: Sent) -> None:
     ring.server.post(assignment(0, 5))
     ann = ring.raw()
     ann.hello()
     ann.say(hello=wire.Hello(protocol=7, incarnation=2))
     ann.say()
+    ann.ready()
     ann.hear("assignment")
     ann.say(episode=sent(0, 0, 5))
     assert ann.hear("acknowledged").key == wire.Key(worker="ann", incarnation=1, sequence=0)
 
 
-def test_what_is_no_message_ends_the_call_and_frees_the_seat(ring: Ring) -> None:
+def test_what_is_no_message_ends_the_call_and_what_it_had_is_for_others(make_ring: MakeRing) -> None:
+    ring = make_ring(Patience(heartbeat=0.1, silence=0.5))
     ring.server.post(assignment(0, 5))
     ann = ring.raw(serializer=bytes)
-    ann.say_bytes(wire.FromWorker(hello=wire.Hello(protocol=1, incarnation=1)).SerializeToString())
+    ann.say_bytes(wire.FromWorker(hello=wire.Hello(protocol=PROTOCOL, incarnation=1)).SerializeToString())
     ann.hear("welcome")
+    ann.say_bytes(wire.FromWorker(ready=wire.Ready()).SerializeToString())
     ann.hear("assignment")
     ann.say_bytes(b"\xff\xff\xff")
     assert ann.refusal()[0] == grpc.StatusCode.INTERNAL
     until(lambda: ring.desk.workers == [])
     bob = ring.raw("bob")
     bob.hello()
+    bob.live()
+    bob.ready()
     assert bob.hear("assignment").number == 0
 
 
-def test_a_second_incarnation_sends_the_first_home(ring: Ring) -> None:
+def test_a_later_process_of_a_worker_sends_the_earlier_home_for_good(ring: Ring) -> None:
     ring.server.post(assignment(0, 5))
     first, second = ring.raw(), ring.raw()
     first.hello(1)
+    first.ready()
     first.hear("assignment")
     second.hello(2)
-    assert list(first.call) == []
+    assert first.rest() == []
     assert first.call.code() == grpc.StatusCode.OK
+    second.ready()
     assert second.hear("assignment").number == 0
     assert ring.desk.workers == ["ann"]
+    late = ring.raw()
+    late.say(hello=wire.Hello(protocol=PROTOCOL, incarnation=1))
+    reason = "another process works as ann, started later; give each its own name"
+    assert late.refusal() == (grpc.StatusCode.FAILED_PRECONDITION, reason)
 
 
-def test_a_closed_desk_takes_nobody(ring: Ring) -> None:
+def test_who_comes_to_a_desk_that_is_closed_is_told_and_need_not_come_back(ring: Ring) -> None:
     ring.desk.close("enough for today")
     ann = ring.raw()
-    ann.say(hello=wire.Hello(protocol=1, incarnation=1))
-    assert ann.refusal() == (grpc.StatusCode.UNAVAILABLE, "enough for today")
+    ann.say(hello=wire.Hello(protocol=PROTOCOL, incarnation=1))
+    assert ann.hear("finished").reason == "enough for today"
+    assert ann.rest() == []
+    assert ann.call.code() == grpc.StatusCode.OK
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so(ring: Ring, policy_file: Path) -> None:
-    address = f"127.0.0.1:{ring.server.port}"
+    address = f"127.0.0.1:{ring.port}"
     with pytest.raises(DeliveryError, match=rf"cannot listen on {address}: .*is another learner running there\?"):
-        RolloutServer(ring.desk, policy_file, TOKENS, address)
+        RolloutServer(ring.desk, policy_file, SharedTokens(TOKENS), address)
 
 
-def test_a_worker_whose_policy_is_not_the_learners_goes(make_ring: Callable[..., Ring], walks: Any) -> None:
-    ring = make_ring(trunk="ab" * 32)
-    with pytest.raises(DeliveryError, match="the learner's policy is not the one it sent"):
-        work(ring.config("ann"), walks)
-    until(lambda: ring.desk.workers == [])
+# What is answered
 
 
-# What is turned away, and what is lost
+def test_a_report_is_acknowledged_when_it_is_on_the_disk_and_not_before(
+    ring: Ring, sent: Sent, disk: threading.Event
+) -> None:
+    ring.server.post(assignment(0, 5))
+    ann = ring.raw()
+    ann.hello()
+    ann.ready()
+    ann.hear("assignment")
+    disk.clear()
+    ann.say(episode=sent(0, 0, 5))
+    nothing_but_life(ann)
+    disk.set()
+    assert ann.hear("acknowledged").key == sent(0, 0, 5).key
+    assert ring.kept() == [Key("ann", 1, 0)]
+
+
+def test_a_repeat_is_acknowledged_and_not_counted_in_the_same_call_and_after_a_restart(ring: Ring, sent: Sent) -> None:
+    ring.server.post(assignment(0, 5, 6))
+    ann = ring.raw()
+    ann.hello()
+    ann.ready()
+    ann.hear("assignment")
+    for _ in range(3):
+        ann.say(episode=sent(0, 0, 5))
+        assert ann.hear("acknowledged").key == sent(0, 0, 5).key
+    assert (ring.desk.counts.accepted, ring.desk.counts.repeated) == (1, 2)
+    ring.kill()
+    ring.start(ring.port)
+    ann = ring.raw()
+    ann.hello(held=[0])
+    ann.say(episode=sent(0, 0, 5))
+    assert ann.hear("acknowledged").key == sent(0, 0, 5).key
+    assert (ring.desk.counts.accepted, ring.desk.counts.repeated) == (0, 1)
+    assert ring.kept() == [Key("ann", 1, 0)]
+
+
+def test_the_report_of_what_is_not_asked_for_yet_waits_for_its_answer(ring: Ring, sent: Sent) -> None:
+    ann = ring.raw()
+    ann.hello(held=[3])
+    ann.say(episode=sent(3, 0, 5))
+    nothing_but_life(ann)
+    ring.server.post(assignment(3, 5))
+    assert ann.hear("acknowledged").key == sent(3, 0, 5).key
+    assert [episode.seed for episode, _ in ring.server.wait([3], PATIENCE)] == [5]
 
 
 def test_a_bad_episode_is_refused_with_a_reason_and_its_place_stays_empty(
-    ring: Ring, sent: Callable[..., wire.Episode], caplog: pytest.LogCaptureFixture
+    ring: Ring, sent: Sent, caplog: pytest.LogCaptureFixture
 ) -> None:
     ring.server.post(assignment(0, 5, 6, 7, 8))
     ann = ring.raw()
     ann.hello()
+    ann.ready()
     ann.hear("assignment")
     messages = [sent(0, index, 5 + index) for index in range(4)]
     messages[0].features = np.full(3200, math.nan, "<f2").tobytes()
@@ -451,7 +306,7 @@ def test_a_bad_episode_is_refused_with_a_reason_and_its_place_stays_empty(
         "features hold a number that is not finite",
         None,
         "version 0 was asked for, and 1 played",
-        "this is worker ann, and the episode names 'bob'",
+        "this is worker ann/1, and the episode names Key(worker='bob', incarnation=1, sequence=3)",
     ]
     for message, reason in zip(messages, reasons, strict=True):
         ann.say(episode=message)
@@ -459,175 +314,153 @@ def test_a_bad_episode_is_refused_with_a_reason_and_its_place_stays_empty(
         assert answer.key == message.key
         if reason:
             assert answer.reason == reason
-            assert f"refused episode {message.key.sequence} of worker ann: {reason}" in caplog.text
+            said = f"refused episode {message.key.sequence} of worker ann/{message.key.incarnation}: {reason}"
+            assert said in caplog.text
     assert [episode.seed for episode, _ in ring.server.wait([0], PATIENCE)] == [6]
 
 
-def test_a_worker_whose_episodes_are_refused_says_so_and_goes_on(
-    ring: Ring, walks: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spoilt(episode: Episode, stamp: Stamp) -> wire.Episode:
-        message = encode(episode, stamp)
-        if episode.seed == 6:
-            message.log_probs = message.log_probs[:-1]
-        return message
-
-    monkeypatch.setattr("rollout.worker.encode", spoilt)
-    ring.server.post(assignment(0, 5, 6))
-    ring.server.post(assignment(1, 7, 8))
-    done = ring.at_work("ann", walks)
-    assert [episode.seed for episode, _ in ring.server.wait([0, 1], PATIENCE)] == [5, 7, 8]
-    ring.server.close()
-    assert done.result(PATIENCE) == 4
-    assert "the learner refused episode 1: log_probs take 16 bytes for shape (4,), got 15" in caplog.text
+# Who is given up
 
 
-def test_the_episodes_of_a_game_that_is_lost_are_dropped_and_the_next_are_played(
-    ring: Ring, walks: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    steps: list[int] = []
-
-    def fails() -> None:
-        steps.append(1)
-        if len(steps) == 2:
-            raise StepError("the window is gone")
-
-    walks.fails = fails
-    ring.server.post(assignment(0, 5, 6))
-    ring.server.post(assignment(1, 7, 8))
-    done = ring.at_work("ann", walks)
-    assert [episode.seed for episode, _ in ring.server.wait([0, 1], PATIENCE)] == [7, 8]
-    assert "episode 0 of assignment 0 is dropped: the window is gone" in caplog.text
-    assert "episode 1 of assignment 0 is dropped: the window is gone" in caplog.text
-    assert "assignment 0 was interrupted: the window is gone" in caplog.text
-    ring.server.close()
-    assert done.result(PATIENCE) == 2
-
-
-def test_a_game_that_does_not_start_is_tried_again_with_the_next_assignment(ring: Ring, walks: Any) -> None:
-    tries: list[int] = []
-
-    def late(count: int) -> Any:
-        tries.append(count)
-        if len(tries) == 1:
-            raise StepError("no window titled 'Sky'")
-        return walks(count)
-
-    ring.server.post(assignment(0, 5, 6))
-    ring.server.post(assignment(1, 7, 8))
-    done = ring.at_work("ann", late)
-    assert [episode.seed for episode, _ in ring.server.wait([0, 1], PATIENCE)] == [7, 8]
-    ring.server.close()
-    assert done.result(PATIENCE) == 2
-    assert tries == [2, 2]
-
-
-def test_an_episode_that_cannot_be_sent_is_dropped_with_those_after_it(
-    ring: Ring, walks: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def picky(episode: Episode, stamp: Stamp) -> wire.Episode:
-        if episode.seed == 6:
-            raise DataError("it was interrupted")
-        return encode(episode, stamp)
-
-    monkeypatch.setattr("rollout.worker.encode", picky)
-    ring.server.post(assignment(0, 5, 6, 7))
-    done = ring.at_work("ann", walks)
-    assert [episode.seed for episode, _ in ring.server.wait([0], PATIENCE)] == [5]
-    ring.server.close()
-    assert done.result(PATIENCE) == 1
-
-
-# Who is gone
-
-
-def test_what_a_worker_that_dies_leaves_behind_is_played_by_another_as_a_whole(
-    ring: Ring, policy: Policy, walks: Any, content: Content, sent: Callable[..., wire.Episode]
-) -> None:
-    asked = assignment(0, 5, 6)
-    ring.server.post(asked)
+def test_who_has_more_under_way_than_was_agreed_is_hung_up_on(ring: Ring, sent: Sent, disk: threading.Event) -> None:
+    ring.server.post(assignment(0, *range(CREDITS + 1)))
     ann = ring.raw()
     ann.hello()
+    ann.ready()
     ann.hear("assignment")
-    ann.say(episode=sent(0, 0, 5))
-    ann.hear("acknowledged")
-    done = ring.at_work("bob", walks)
-    until(lambda: ring.desk.workers == ["ann", "bob"])
-    ann.call.cancel()
-    came = ring.server.wait([0], PATIENCE)
-    assert [stamp.key.worker for _, stamp in came] == ["bob", "bob"]
-    same(came, directly(policy, walks, [head_of(0)], [asked]), content)
+    disk.clear()
+    for index in range(CREDITS):
+        ann.say(episode=sent(0, index, index))
+    nothing_but_life(ann)
+    ann.say(episode=sent(0, CREDITS, CREDITS))
+    assert ann.rest() == []
+    assert ring.desk.workers == []
+    disk.set()
+
+
+def test_who_does_not_read_what_it_is_told_is_hung_up_on(make_ring: MakeRing, caplog: pytest.LogCaptureFixture) -> None:
+    ring = make_ring(Patience(heartbeat=0.1, silence=PATIENCE))
+    with closing(Proxy(ring.port)) as proxy:
+        ann = Raw(proxy.port, "ann", TOKENS["ann"])
+        ann.hello()
+        proxy.stall()
+        desk: Any = ring.desk
+        for sequence in range(2 * OUTBOX):
+            desk._seats[0].tell(Refused(Key("ann", 1, sequence), "no" * 50_000))
+        until(lambda: "worker ann/1 does not read what it is told" in caplog.text)
+        assert ring.desk.workers == []
+        ann.close()
+    server: Any = ring.server
+    until(lambda: not server._calls)  # the system itself would have given up after the keepalive's 10 seconds
+
+
+def test_a_flood_of_messages_fills_no_memory(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has an answer of 20 KB, which nobody reads."""
+    monkeypatch.setattr("rollout.server._RATE", 1e6)
+    ann = ring.raw()
+    ann.hello()
+    wordy = wire.Key(worker="x" * 20_000, incarnation=1)
+    for _ in range(2000):
+        ann.say(dropped=wire.Dropped(key=wordy))
+    until(lambda: ring.desk.workers == [])
+    assert ring.desk.counts.refused < 2000
+
+
+def test_who_falls_silent_is_hung_up_on_and_what_it_had_is_for_others(make_ring: MakeRing) -> None:
+    ring = make_ring(Patience(heartbeat=0.1, silence=0.5))
+    ring.server.post(assignment(0, 5))
+    ann, bob = ring.raw(), ring.raw("bob")
+    ann.hello()
+    ann.ready()
+    ann.hear("assignment")
+    bob.hello()
+    bob.ready()
+    bob.live()
+    assert ann.rest() == []
+    assert bob.hear("assignment").number == 0
     assert ring.desk.workers == ["bob"]
-    ring.server.close()
-    assert done.result(PATIENCE) == 2
+
+
+def test_what_one_had_who_says_goodbye_is_for_others_at_once_and_of_one_who_is_cut_off_later(ring: Ring) -> None:
+    """Here silence lasts longer than a test may."""
+    ring.server.post(assignment(0, 5))
+    ann = ring.raw()
+    ann.hello()
+    ann.ready()
+    ann.hear("assignment")
+    ann.call.cancel()
+    until(lambda: ring.desk.workers == [])
+    bob = ring.raw("bob")
+    bob.hello()
+    bob.ready()
+    nothing_but_life(bob)
+    back = ring.raw()
+    back.hello(held=[0])
+    back.say(goodbye=wire.Goodbye())
+    back.end()
+    assert back.rest() == []
+    assert bob.hear("assignment").number == 0
 
 
 def test_a_worker_that_hangs_up_has_left(ring: Ring) -> None:
     ann = ring.raw()
     ann.hello()
     assert ring.desk.workers == ["ann"]
-    ann._outbox.put(None)
+    ann.end()
     until(lambda: ring.desk.workers == [])
-    assert list(ann.call) == []
+    assert ann.rest() == []
 
 
-def test_without_a_learner_a_worker_says_so_when_its_patience_ends(walks: Any) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # and does not listen
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
-        config = WorkerConfig(learner=address, name="ann", token="", patience=0.1)
-        with pytest.raises(DeliveryError, match=f"no learner answers at {address} within 0.1 seconds"):
-            work(config, walks)
+def test_who_says_too_much_is_read_no_faster_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rollout.server import _BURST, _RATE, _Pace
+
+    now, slept = [100.0], [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        slept[0] += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    pace = _Pace()
+    for _ in range(int(_BURST)):
+        pace.keep()
+    assert slept == [0.0]
+    for _ in range(1000):
+        pace.keep()
+    assert slept == [pytest.approx(1000 / _RATE)]
+    now[0] += 1e6
+    for _ in range(int(_BURST)):
+        pace.keep()
+    assert slept == [pytest.approx(1000 / _RATE)]
 
 
-def test_a_worker_whose_learner_vanishes_says_so_and_lets_its_game_go(ring: Ring, walks: Any) -> None:
-    done = ring.at_work("ann", walks)
-    ring.server.post(assignment(0, 5, 6))
-    ring.server.wait([0], PATIENCE)
-    ring.stop_hard()
-    with pytest.raises(DeliveryError, match=f"the learner at 127.0.0.1:{ring.server.port} ended the call: "):
-        done.result(PATIENCE)
-    assert [walk.let_go for walk in walks.made] == [True]
+# The end
 
 
-def test_a_learner_may_vanish_while_a_worker_plays(ring: Ring, walks: Any) -> None:
-    playing, go_on = threading.Event(), threading.Event()
-
-    def fails() -> None:
-        playing.set()
-        assert go_on.wait(PATIENCE)
-
-    walks.fails = fails
-    done = ring.at_work("ann", walks)
-    ring.server.post(assignment(0, 5, 6))
-    assert playing.wait(PATIENCE)
-    ring.stop_hard()
-    go_on.set()
-    with pytest.raises(DeliveryError, match="ended the call"):
-        done.result(PATIENCE)
-
-
-def test_waiting_ends_with_a_reason_when_the_learner_closes(ring: Ring) -> None:
+def test_a_server_that_closes_tells_everybody_and_whoever_waits(ring: Ring) -> None:
     ring.server.post(assignment(0, 5))
+    ann = ring.raw()
+    ann.hello()
     ring.server.close()
+    assert ann.hear("finished").reason == "this learner has stopped"
+    assert ann.rest() == []
     with pytest.raises(DeliveryError, match="this learner has stopped"):
         ring.server.wait([0], PATIENCE)
 
 
-def test_no_thread_stays_when_all_is_over(make_ring: Callable[..., Ring], walks: Any) -> None:
+def test_no_thread_stays_when_all_is_over(make_ring: MakeRing) -> None:
     before = set(threading.enumerate())
     ring = make_ring()
-    ring.server.publish(0, head_of(0), 0)
-    done = ring.at_work("ann", walks)
-    ring.server.post(assignment(0, 5))
-    ring.server.wait([0], PATIENCE)
-    gone = ring.raw("bob")
+    stays, gone = ring.raw(), ring.raw("bob")
+    stays.hello()
     gone.hello()
     gone.call.cancel()
     eve = ring.raw("bob", "guessed")
     eve.refusal()
+    silent = ring.raw()  # says not even hello
+    until(silent.call.is_active)
     ring.server.close()
     ring.server.close()
-    assert done.result(PATIENCE) == 1
     ring.close()
     until(lambda: set(threading.enumerate()) <= before)
