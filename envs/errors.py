@@ -78,3 +78,7 @@ class ResetError(SkygardenError, RuntimeError):
 
 class DetectorError(SkygardenError, ValueError):
     """A jump-pad detector cannot be read, or was shown something that is no frame."""
+
+
+class DeployError(SkygardenError, ValueError):
+    """A file that describes a cluster is missing, or is not one."""

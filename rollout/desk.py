@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from torch import Tensor
@@ -23,6 +23,7 @@ from rollout.keys import Key, KeySet
 from rollout.loans import Loans
 from rollout.reports import Dropped, Played, Report, recall_report, written
 from rollout.seat import Acknowledged, Finished, Given, Refused, Seat
+from rollout.status import DeskStatus, WorkerStatus
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
 _HELD: Final = 64  # assignments that a worker may say it has
@@ -91,6 +92,7 @@ class Desk:
         self._loans = Loans()
         self._open: dict[int, _Open] = {}
         self._seats: list[Seat] = []
+        self._last: dict[str, Seat] = {}  # of every worker that ever came
         self._keys = KeySet()  # of what is in
         self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
         self._early: dict[int, list[tuple[Seat, Report, bytes]]] = {}  # of assignments that are not posted yet
@@ -209,6 +211,7 @@ class Desk:
                 self._stand(seat, "has another connection", now + self.patience.silence)
             seat = Seat(worker, incarnation, set(held[:_HELD]), now, now)
             self._seats.append(seat)
+            self._last[worker] = seat
             self._loans.resume(seat)
             return seat
 
@@ -229,7 +232,7 @@ class Desk:
         """A worker is alive; see `rollout.v1.Heartbeat`."""
         with self._lock:
             self._hear(seat, moved=steps != seat.steps)
-            seat.steps, seat.episodes, seat.spooled = steps, episodes, spooled
+            seat.told(seat.heard, steps, episodes, spooled)
 
     def accept(self, seat: Seat, report: Report, data: bytes = b"") -> None:
         """Take in a report; the answer, which may be a refusal, goes to the seat's outbox when the report is durable.
@@ -301,6 +304,28 @@ class Desk:
         """Wait while too much waits for the disk; whoever reads from a worker does, so that it sends no more."""
         if self._journal:
             self._journal.wait_for_room()
+
+    def status(self) -> DeskStatus:
+        """How it is going."""
+        with self._lock:
+            now, (waiting, playing) = self._clock(), self._loans.counts()
+            workers = tuple(
+                WorkerStatus(
+                    name=worker,
+                    incarnation=seat.incarnation,
+                    connected=seat in self._seats,
+                    silent=now - seat.heard,
+                    playing=tuple(self._loans.of(seat)),
+                    steps=seat.steps,
+                    episodes=seat.episodes,
+                    spooled=seat.spooled,
+                    steps_per_second=seat.steps_per_second if seat in self._seats else 0.0,
+                    accepted=seat.accepted,
+                    refused=seat.refused,
+                )
+                for worker, seat in sorted(self._last.items())
+            )
+            return DeskStatus(run=self.run, workers=workers, waiting=waiting, playing=playing, **asdict(self.counts))
 
     def _check(self, seat: Seat, report: Report) -> _Open:
         """The assignment that a report belongs to.

@@ -43,6 +43,7 @@ class OnlineConfig:
     seed: int = 0
     checkpoint_every: int = 10  # updates
     patience: float = 300.0  # seconds that may pass without an episode
+    metrics_port: int = 0  # of this machine, for Prometheus and `skygarden status`; 0: a free one
     keep_journal: bool = False  # all that was learnt from, to learn it again: 200 KB an episode of the largest policy
 
     def __post_init__(self) -> None:
@@ -119,10 +120,8 @@ def train_online(
     parameters = policy.train_only("head")
     settings = config.reinforce
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    fixed = asdict(config)
-    free = {name: fixed.pop(name) for name in ("checkpoint_every", "patience", "keep_journal")}
-    if config.schedule == "constant":
-        free["updates"] = fixed.pop("updates")  # may differ when a run goes on
+    fixed = lasting_settings(config)
+    free = {name: value for name, value in asdict(config).items() if name not in fixed}
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
     done = run.resume()
     critic = Critic(policy.config.width)
@@ -179,6 +178,13 @@ def train_online(
             remembered |= {f"head/{name}": head for name, head in heads.tensors().items()}
             run.save(update + 1, {**remembered, _KEYS: workers.keys()})
             workers.saved((update + 1) * config.shares)
+
+
+def lasting_settings(config: OnlineConfig) -> dict[str, Any]:
+    """Those that may not change while a run lasts, as it is stopped and goes on."""
+    free = {"checkpoint_every", "patience", "metrics_port", "keep_journal"}
+    free |= {"updates"} if config.schedule == "constant" else set()
+    return {name: value for name, value in asdict(config).items() if name not in free}
 
 
 def learning_rate(config: OnlineConfig, update: int) -> float:

@@ -28,7 +28,7 @@ from rollout.spool import Spool
 from rollout.trust import WorkerTrust
 from rollout.wire import rollout_pb2 as wire
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds before another try
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 3.0  # seconds before another try
 _SILENCE: Final = 5  # heartbeats without a word from the learner after which its stream is given up
 _CALL: Final = 3600.0  # seconds that a stream may last; the next goes on where it was
 _FETCH: Final = 600.0  # seconds for the whole policy
@@ -63,7 +63,7 @@ class _Stream:
     heartbeat: float = 2.0  # seconds
     welcome: bool = False
     asked: bool = False  # for an assignment
-    said: float = 0.0  # when
+    beat: float = 0.0  # when the last heartbeat was sent
     farewell: bool = False
     over: bool = False
     sent: set[Key] = field(default_factory=set[Key])  # without an answer
@@ -307,7 +307,6 @@ class Link:
                     message = self._next(stream)
                 if message is None:
                     return
-                stream.said = time.monotonic()
             yield message
             if stream.farewell:
                 return
@@ -319,6 +318,11 @@ class Link:
         """What is to be said now, if anything is."""
         if not stream.welcome or self._spool is None or self._hung_up(stream):
             return None
+        if time.monotonic() - stream.beat >= stream.heartbeat:
+            stream.beat = time.monotonic()
+            steps, episodes = self._progress()
+            beat = wire.Heartbeat(steps=steps, episodes=episodes, spooled=len(self._spool))
+            return wire.FromWorker(heartbeat=beat)
         unsent = [key for key in self._spool.waiting if key not in stream.sent]
         if unsent and len(stream.sent) < stream.credits:
             stream.sent.add(unsent[0])
@@ -332,10 +336,6 @@ class Link:
         if self._asking and not (stream.asked or self._given or unsent or earlier or self._leaving):
             stream.asked = True
             return wire.FromWorker(ready=wire.Ready())
-        if time.monotonic() - stream.said >= stream.heartbeat:
-            steps, episodes = self._progress()
-            beat = wire.Heartbeat(steps=steps, episodes=episodes, spooled=len(self._spool))
-            return wire.FromWorker(heartbeat=beat)
         return None
 
     def _watch(self) -> None:

@@ -33,6 +33,11 @@ class Player:
         if self._actor:
             self._actor.load_head(weights)
 
+    @property
+    def at_once(self) -> int:
+        """Episodes that are played together."""
+        return self._envs.num_envs if self._envs is not None else 1
+
     def play(
         self,
         seeds: Sequence[int],

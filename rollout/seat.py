@@ -60,8 +60,16 @@ class Seat:
     steps: int = 0  # since its process started, by its last heartbeat, as the next
     episodes: int = 0
     spooled: int = 0
+    steps_per_second: float = 0.0  # between its last two heartbeats
+    beat: float | None = None  # when the last one came
     outbox: Queue[Note | None] = field(default_factory=lambda: Queue[Note | None](OUTBOX))  # None: the call ends
     ended: bool = False
+
+    def told(self, now: float, steps: int, episodes: int, spooled: int) -> None:
+        """A heartbeat came."""
+        if self.beat is not None and now > self.beat:
+            self.steps_per_second = (steps - self.steps) / (now - self.beat)
+        self.beat, self.steps, self.episodes, self.spooled = now, steps, episodes, spooled
 
     def tell(self, note: Note) -> None:
         """Put a note in the outbox. A worker that does not read what it is told loses its seat, not our memory."""

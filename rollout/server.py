@@ -60,6 +60,7 @@ class RolloutServer:
         self._server: Any = grpc.server(self._threads, options=OPTIONS, maximum_concurrent_rpcs=MOST_STREAMS)
         self._server.add_generic_rpc_handlers((self._handlers(),))
         self.port: Final[int] = trust.listen(self._server, address)
+        self.address: Final = f"{address.rpartition(':')[0]}:{self.port}"
         self._closed = threading.Event()
         self._calls: dict[Seat, Any] = {}
         threading.Thread(target=self._look_around, name="desk", daemon=True).start()

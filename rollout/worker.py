@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -81,7 +82,8 @@ class _Work:
     def _play(self, link: Link, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
         missing = set(assignment.wanted)
         try:
-            episodes = player.play(list(assignment.seeds), assignment.sampling_seed, set(assignment.wanted), self._step)
+            step = partial(self._step, player)
+            episodes = player.play(list(assignment.seeds), assignment.sampling_seed, set(assignment.wanted), step)
             for index, episode in episodes:
                 self._report(link, assignment, contract, index, episode)
                 missing.discard(index)
@@ -122,9 +124,9 @@ class _Work:
 
         link.report(assignment.number, fill)
 
-    def _step(self) -> bool:
-        """Counts a step; returns whether what is being played is to be given up."""
-        self._steps += 1
+    def _step(self, player: Player) -> bool:
+        """Counts the frames of a step; returns whether what is being played is to be given up."""
+        self._steps += player.at_once
         return self._leaving.is_set() and self._left() <= 0
 
     def _left(self) -> float:

@@ -43,6 +43,7 @@ class _WithWorkers(_InEnv):
     listen: str | None = None  # HOST:PORT where workers come that were started elsewhere, with `skygarden worker`
     certificates: Path | None = None  # the learner's folder, as `certs` writes it
     tokens: Path | None = None  # a file of lines NAME TOKEN, in place of the workers' certificates
+    metrics_port: int | None = None  # of this machine, for Prometheus; default: a free one, which `status` finds
 
     def workplace(self) -> "Workplace":
         """The same as a place.
@@ -83,7 +84,7 @@ class Align(_WithWorkers):
         from skygarden.presets import PRESETS, online_settings
 
         preset = PRESETS[self.preset]
-        changes = {"updates": self.updates, "shares": self.workers}
+        changes = {"updates": self.updates, "shares": self.workers, "metrics_port": self.metrics_port}
         wanted = _one_of(self.to, self.teacher)
         name = (wanted or "preferences").rpartition(":")[2]
         align(
@@ -561,11 +562,26 @@ class Online(_WithWorkers):
             "entropy": self.entropy,
             "max_policy_lag": self.max_policy_lag,
             "shares": self.workers,
+            "metrics_port": self.metrics_port,
         }
         config = online_settings(PRESETS[self.preset].online, self.seed, changes)
         reference = self.reference or self.policy
         place = self.workplace()
         online(config, self.policy, reference, self.reward, self.out, self.episodes, self.env(), place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Show how a run that is under way is doing: its updates, its workers, what came and what was refused."""
+
+    where: Annotated[str, tyro.conf.Positional]  # the folder of the run, or the address of its status
+    every: float | None = None  # seconds, to show it again and again until it ends
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.status import show
+
+        show(self.where, self.every)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -621,6 +637,21 @@ class Certs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeployCheck:
+    """Find what is wrong with a file for `ray up` before it costs anything: what Ray says, and what it lets through."""
+
+    file: Annotated[Path, tyro.conf.Positional]  # as deploy/cluster.yaml
+    ready: bool = False  # also ask for what a shared file cannot hold: keys and tokens on this machine, real addresses
+
+    def run(self) -> None:
+        """Do it; exit status 1 where there is an error."""
+        from skygarden.deploy_check import deploy_check
+
+        if not deploy_check(self.file, self.ready):
+            raise SystemExit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a policy for others to use, with 16-bit weights."""
 
@@ -663,7 +694,9 @@ COMMANDS = {
     "tune": Tune,
     "online": Online,
     "worker": Worker,
+    "status": Status,
     "certs": Certs,
+    "deploy-check": DeployCheck,
     "export": Export,
 }
 

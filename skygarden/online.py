@@ -1,9 +1,9 @@
 """Online alignment: the learner here, workers beside it or elsewhere, and what a person sees of it."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,11 @@ from rollout.assignment import Contract
 from rollout.desk import Desk
 from rollout.environments import EnvConfig
 from rollout.journal import Journal
-from rollout.learner import OnlineConfig, OnlineMetrics, train_online
+from rollout.learner import OnlineConfig, OnlineMetrics, lasting_settings, train_online
 from rollout.store import read_episodes
 from skygarden.aims import aim_of
 from skygarden.files import write_text
+from skygarden.monitor import Monitor
 from skygarden.policies import policy_path
 from skygarden.rewarding import hash_of
 from skygarden.workplace import Here, Job, Workplace
@@ -31,6 +32,7 @@ _WARNING: Final = (
     "[yellow]The score rises while true success falls: the reward model is being exploited. Stop and compare new "
     "episodes, or set a weight for the KL divergence.[/yellow]"
 )
+Tell = Callable[[Mapping[str, Any]], None]
 _WINDOW: Final = 10  # updates over which what is shown is averaged
 _SCORE_UP, _SUCCESS_DOWN = 0.02, 0.05  # together, from one window to the next, they make a warning
 
@@ -69,24 +71,30 @@ def online(
     if not env.redrawn:
         identity["game"] = env.profile
     out.mkdir(parents=True, exist_ok=True)
-    whole = json.dumps([identity, asdict(config), hash_of(policy_path(start))], sort_keys=True, default=str)
+    whole = json.dumps([identity, lasting_settings(config), hash_of(policy_path(start))], sort_keys=True)
     with closing(Journal(out / "journal", whole, keep=config.keep_journal)) as journal:
         desk = Desk(contract, journal)
         job = Job(desk=desk, policy=policy_path(start), env=env, shares=config.shares, out=out)
         with workplace.open(job) as server, one_thread():  # the workers have the other processors
-            updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)
-            show(updates, config, aim and aim.title, out)
+            done = len(read_metrics(out))
+            with closing(Monitor(out, desk, server.address, config.updates, done, config.metrics_port)) as monitor:
+                updates = train_online(policy, before, artefact, trunk, server, config, out, identity, known, shown)
+                show(updates, config, aim and aim.title, out, monitor.tell)
     return out / "policy.safetensors"
 
 
-def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, title: str | None, out: Path) -> None:
-    """Show and keep what every update reports, and warn when score and true success part; title: of what is wanted."""
+def show(updates: Iterable[OnlineMetrics], config: OnlineConfig, title: str | None, out: Path, tell: Tell) -> None:
+    """Show, keep and tell what every update reports, and warn when score and true success part.
+
+    Args: title: of what is wanted.
+    """
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     history = read_metrics(out)
     with closing(_Log(out)) as log, Progress(*columns, TextColumn("{task.description}")) as bar:
         task = bar.add_task("starting the workers", total=config.updates)
         for metrics in updates:
             line = log.add(metrics)
+            tell(line)
             history = [*history[: metrics.update - 1], line]
             recent = history[-_WINDOW:]
             score = np.mean([past["score"] for past in recent])

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
 from envs.errors import DeliveryError, OptionError
 
 LEARNER: Final = "learner.json"  # in a run's folder while its learner works
 _OUTCOMES: Final = ("accepted", "repeated", "refused", "dropped", "recovered")
+_COUNTS: Final = ("frames/s", "episodes", "accepted", "refused", "spooled", "silent s")
 _PATIENCE: Final = 5.0  # seconds
 
 
@@ -47,21 +49,16 @@ def page(status: Mapping[str, Any]) -> Group:
     """A status as tables."""
     desk = status["desk"]
     metrics = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in status["metrics"].items())
-    reports = ", ".join(
-        f"{desk[name]:,} {name}" for name in _OUTCOMES
-    )
-    table = Table("worker", "line", "plays", "frames/s", "episodes", "in spool", "accepted", "refused", "heard")
+    reports = ", ".join(f"{desk[name]:,} {name}" for name in _OUTCOMES)
+    table = Table("worker", "line", "plays", *(Column(name, justify="right") for name in _COUNTS), box=SIMPLE_HEAD)
     for worker in desk["workers"]:
         table.add_row(
-            f"{worker['name']}/{worker['incarnation']}",
-            "[green]connected[/green]" if worker["connected"] else "[red]away[/red]",
+            worker["name"],
+            "[green]up[/green]" if worker["connected"] else "[red]away[/red]",
             ", ".join(map(str, worker["playing"])) or "nothing",
             f"{worker['steps_per_second']:.1f}",
-            f"{worker['episodes']:,}",
-            f"{worker['spooled']:,}",
-            f"{worker['accepted']:,}",
-            f"{worker['refused']:,}",
-            f"{worker['silent']:.0f} s ago",
+            *(f"{worker[name]:,}" for name in ("episodes", "accepted", "refused", "spooled")),
+            f"{worker['silent']:.0f}",
         )
     return Group(
         f"run {desk['run']}, process {status['pid']}, workers come to {status['address']}",

@@ -22,7 +22,6 @@ from typing import Final
 import numpy as np
 import pytest
 import torch
-from tests.rollout.proxy import Proxy
 
 from agents.checkpoint import load_policy, save_policy, trunk_hash
 from agents.policy import Policy, PolicyConfig
@@ -34,12 +33,13 @@ from rollout.reports import Played, Report, recall_report
 from rollout.spool import Spool
 from skygarden.online import read_metrics
 from tests.chaos.learner import BATCH, UPDATES
+from tests.rollout.proxy import Proxy
 
 WORKERS: Final = ("ann", "bob", "cid", "dee")
 SEEDS: Final = range(int(os.environ.get("SKYGARDEN_CHAOS", "3")))
 _ROOT: Final = Path(__file__).parents[2]
-_GAP: Final = 1.5  # seconds between events, on average
-_QUIET: Final = 150.0  # seconds after which nothing happens any more
+_GAP: Final = 1.0  # seconds between events, on average
+_QUIET: Final = 45.0  # seconds after which nothing happens any more
 _LIMIT: Final = 280.0
 
 
