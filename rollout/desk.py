@@ -244,7 +244,11 @@ class Desk:
             key = report.key
             if key is None:
                 raise DataError("a report has a key")
-            if key in self._keys:
+            if key.worker != seat.worker or key.incarnation > seat.incarnation:
+                # Before all else: nobody gets the answer to another's report.
+                reason = f"this is worker {seat.worker}/{seat.incarnation}, and the episode names {key!r:.100}"
+                self.refuse(seat, key, report.assignment, report.index, reason)
+            elif key in self._keys:
                 self.counts.repeated += 1
                 seat.tell(Acknowledged(key))
             elif key in self._writing:
@@ -255,7 +259,7 @@ class Desk:
                 self._early.setdefault(report.assignment, []).append((seat, report, data))
             else:
                 try:
-                    opened = self._check(seat, report)
+                    opened = self._check(report)
                 except DataError as error:
                     self.refuse(seat, key, report.assignment, report.index, str(error))
                     return
@@ -327,14 +331,11 @@ class Desk:
             )
             return DeskStatus(run=self.run, workers=workers, waiting=waiting, playing=playing, **asdict(self.counts))
 
-    def _check(self, seat: Seat, report: Report) -> _Open:
+    def _check(self, report: Report) -> _Open:
         """The assignment that a report belongs to.
 
         Raises: DataError: it is not what was asked for.
         """
-        key = report.key
-        if key is None or key.worker != seat.worker or key.incarnation > seat.incarnation:
-            raise DataError(f"this is worker {seat.worker}/{seat.incarnation}, and the episode names {key!r:.100}")
         opened = self._open.get(report.assignment)
         if opened is None:
             raise DataError(f"assignment {report.assignment} is over")
@@ -407,7 +408,9 @@ class Desk:
         log.warning("worker %s/%d %s", seat.worker, seat.incarnation, why)
         self._loans.limit(seat, until)
         for number, waiting in list(self._early.items()):
-            self._early[number] = [early for early in waiting if early[0] is not seat]  # it keeps them, and comes again
+            waiting[:] = [early for early in waiting if early[0] is not seat]  # it keeps them, and comes again
+            if not waiting:
+                del self._early[number]
 
     def _hand_out(self) -> None:
         for seat in self._seats:
