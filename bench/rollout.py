@@ -5,7 +5,8 @@ Each row plays with the same policy in the same run:
 - alone: decisions of the policy on frames in memory, 16 at a time, nothing else;
 - end to end: steps of episodes that were played by two worker processes, sent over gRPC, scored and learnt from, 16
   episodes an update, at lag 0. What is decided on black frames, which pad an episode, does not count as a step;
-- wire: the seconds that a batch's messages take to be made, sent, read and checked, as a share of an update's;
+- wire: the seconds that a batch's messages take to be made, sent, read, checked and put on the disk, as a share of an
+  update's;
 - RLlib: the sampler of its environment runner with 16 environments in one process and the same policy as its module.
 
     python bench/rollout.py [--sizes 4m 103m] [--updates 20] [--lag 0] [--no-rllib]
@@ -17,7 +18,6 @@ sys.path.append(sys.path.pop(0))  # rollout.py beside this is not the package `r
 
 import argparse
 import logging
-import secrets
 import tempfile
 import threading
 import time
@@ -38,14 +38,19 @@ from agents.parallel import one_thread
 from agents.policy import Policy, config_of
 from agents.reward import RewardArtefact, RewardModel
 from envs.vector import SkygardenVectorEnv
-from rollout.codec import Key, Stamp, encode
+from rollout.assignment import Assignment, Contract
+from rollout.codec import PROTOCOL, Stamp, encode
 from rollout.collect import collect
-from rollout.desk import Assignment, Contract, Desk
+from rollout.desk import CREDITS, Desk
+from rollout.environments import EnvConfig
+from rollout.journal import Journal
+from rollout.keys import Key
 from rollout.learner import OnlineConfig, train_online
-from rollout.processes import WorkerProcesses
 from rollout.server import OPTIONS, SERVICE, RolloutServer
+from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
 from skygarden.policies import named_policy
+from skygarden.workplace import Here, Job
 
 BATCH = 16
 
@@ -72,16 +77,14 @@ def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
     trunk, width = trunk_hash(policy), policy.config.width
     config = OnlineConfig(updates=updates + 2, max_policy_lag=lag, checkpoint_every=10)
     reward = RewardArtefact(RewardModel(width, torch.Generator().manual_seed(0)), trunk, 0.5, {})
-    desk = Desk(Contract(trunk=trunk, width=width, context=config.context, temperature=1.0))
-    tokens = {f"worker-{k}": secrets.token_hex(8) for k in range(config.shares)}
-    with tempfile.TemporaryDirectory() as name:
+    contract = Contract(trunk=trunk, width=width, context=config.context, temperature=1.0)
+    with tempfile.TemporaryDirectory() as name, closing(Journal(Path(name) / "journal")) as journal:
         folder = Path(name)
         save_policy(policy, folder / "start.safetensors")
-        with closing(RolloutServer(desk, folder / "start.safetensors", tokens)) as server:
-            command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}", "--name"]
-            # On one thread, as `skygarden online` does.
-            with closing(WorkerProcesses(desk, command, tokens, folder)), closing(server), one_thread():
-                lines = list(train_online(policy, policy, reward, trunk, server, config, folder / "run"))[2:]
+        desk = Desk(contract, journal)
+        job = Job(desk=desk, policy=folder / "start.safetensors", env=EnvConfig(), shares=config.shares, out=folder)
+        with Here().open(job) as server, one_thread():  # as `skygarden online` does
+            lines = list(train_online(policy, policy, reward, trunk, server, config, folder / "run"))[2:]
     seconds = sum(line.seconds for line in lines)
     return sum(line.steps * line.episodes for line in lines) / seconds, seconds / len(lines)
 
@@ -93,10 +96,14 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
     with closing(SkygardenVectorEnv(BATCH)) as envs:
         actor = Actor(policy, BATCH, ActorConfig(), seed=0)
         episodes = list(collect(envs, actor, range(BATCH), padded=True))
-    desk = Desk(contract)
-    with tempfile.NamedTemporaryFile() as file, closing(RolloutServer(desk, Path(file.name), {"w": "t"})) as server:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        closing(Journal(Path(name) / "journal")) as journal,
+        closing(RolloutServer(Desk(contract, journal), Path(name) / "none", SharedTokens({"w": "t"}))) as server,
+    ):
         outbox: SimpleQueue[wire.FromWorker | None] = SimpleQueue()
-        outbox.put(wire.FromWorker(hello=wire.Hello(protocol=1, incarnation=1)))
+        outbox.put(wire.FromWorker(hello=wire.Hello(protocol=PROTOCOL, incarnation=1)))
+        outbox.put(wire.FromWorker(ready=wire.Ready()))
         grpc_: Any = grpc
         channel = grpc_.insecure_channel(f"127.0.0.1:{server.port}", options=OPTIONS)
         call = channel.stream_stream(
@@ -108,17 +115,31 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
             iter(outbox.get, None), metadata=(("skygarden-worker", "w"), ("skygarden-token", "t"))
         )
 
+        credits = threading.Semaphore(CREDITS)
+
+        def send() -> None:
+            while (number := given.get()) is not None:
+                for index, episode in enumerate(episodes):
+                    credits.acquire()
+                    key = Key("w", 1, number * BATCH + index)
+                    stamp = Stamp(key, number, index, number, trunk, "chunked", 1.0)
+                    outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
+                outbox.put(wire.FromWorker(ready=wire.Ready()))
+
         def answer() -> None:
             for message in answers:
-                if message.WhichOneof("message") == "assignment":
-                    number = message.assignment.number
-                    for index, episode in enumerate(episodes):
-                        key = Key("w", 1, number * BATCH + index)
-                        stamp = Stamp(key, number, index, number, trunk, "chunked", 1.0)
-                        outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
+                if message.HasField("assignment"):
+                    given.put(message.assignment.number)
+                elif message.HasField("acknowledged"):
+                    credits.release()
+                elif message.HasField("alive"):
+                    outbox.put(wire.FromWorker(heartbeat=wire.Heartbeat()))
+            given.put(None)
 
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
+        given: SimpleQueue[int | None] = SimpleQueue()
+        threads = [threading.Thread(target=work, daemon=True) for work in (answer, send)]
+        for thread in threads:
+            thread.start()
         start = 0.0
         for number in range(batches + 2):
             if number == 2:
@@ -129,7 +150,8 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
         seconds = (time.perf_counter() - start) / batches
         outbox.put(None)
         server.close()
-        thread.join()
+        for thread in threads:
+            thread.join()
         channel.close()
     return seconds
 

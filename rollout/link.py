@@ -1,4 +1,4 @@
-"""A worker's line to the learner: reports go up, assignments come down, and a stream that breaks is made anew.
+"""A worker's link to the learner: reports go up, assignments come down, and a stream that breaks is made anew.
 
 A report is in the spool before it is sent and stays there until it is answered, so neither a lost connection nor a
 learner that is started again loses one or sends one to no end. Whoever plays knows nothing of that: it asks for the
@@ -6,13 +6,9 @@ next assignment and reports what came of it.
 """
 
 import logging
-import random
 import tempfile
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,54 +16,26 @@ import grpc
 
 from agents.checkpoint import load_policy
 from agents.policy import Policy
-from envs.errors import DeliveryError, SkygardenError
-from rollout.codec import MESSAGE_LIMIT, PROTOCOL, read_key
+from envs.errors import DeliveryError
+from rollout.codec import MESSAGE_LIMIT
 from rollout.keys import Key
+from rollout.ledger import Ledger
+from rollout.line import Line, LinkConfig, State, waits
 from rollout.server import OPTIONS, SERVICE
-from rollout.spool import Spool
-from rollout.trust import WorkerTrust
 from rollout.wire import rollout_pb2 as wire
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 3.0  # seconds before another try
-_SILENCE: Final = 5  # heartbeats without a word from the learner after which its stream is given up
-_CALL: Final = 3600.0  # seconds that a stream may last; the next goes on where it was
 _FETCH: Final = 600.0  # seconds for the whole policy
-_FATAL: Final = (
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.INVALID_ARGUMENT,
+_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one try may take, in spite of its name
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # it is two minutes otherwise: a learner that is back would be waited for
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkConfig:
-    """Whom a worker works for, and as whom."""
-
-    learner: str  # HOST:PORT
-    name: str
-    trust: WorkerTrust
-    spool: Path  # folder in which what is not answered yet is kept
-    patience: float = 300.0  # seconds without a learner after which the worker gives up; may be infinite
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One call, from hello until it breaks."""
-
-    heard: float
-    credits: int = 0
-    heartbeat: float = 2.0  # seconds
-    welcome: bool = False
-    asked: bool = False  # for an assignment
-    beat: float = 0.0  # when the last heartbeat was sent
-    farewell: bool = False
-    over: bool = False
-    sent: set[Key] = field(default_factory=set[Key])  # without an answer
-    call: Any = None
 
 
 class Link:
@@ -77,83 +45,63 @@ class Link:
     """
 
     def __init__(self, config: LinkConfig, progress: Callable[[], tuple[int, int]]) -> None:
-        self._config, self._progress = config, progress
-        options: Any = [*OPTIONS, ("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.enable_retries", 0)]
-        self._channel: Any = config.trust.channel(config.learner, options)
-        self._changed = threading.Condition()
-        self._incarnation = time.time_ns()
-        self._sequence = 0
-        self._spool: Spool | None = None
-        self._contract: wire.Welcome | None = None
-        self._to_make: dict[int, int] = {}  # reports, by assignment
-        self._made: dict[Key, int] = {}  # assignments of reports without an answer
-        self._given: deque[wire.Assignment] = deque()
-        self._asking = False
-        self._leaving = False
-        self._over: str | None = None  # why the learner wants no more
-        self._failed: DeliveryError | None = None
-        self._stream: _Stream | None = None
-        self._closed = False
-        self._thread = threading.Thread(target=self._keep, name="link", daemon=True)
-        self._thread.start()
-        threading.Thread(target=self._watch, name="link watch", daemon=True).start()
+        self._config = config
+        self._channel: Any = config.trust.channel(config.learner, _OPTIONS)
+        self._fetch: Any = None  # the call for the policy
+        incarnation = time.time_ns()
+        self._state: Final = State(incarnation, Ledger(config.name, incarnation))
+        self._line = Line(config, self._channel, self._state, progress, at_end=self.nudge)
 
-    def contract(self) -> wire.Welcome:
-        """What all episodes have in common; waits for the learner.
+    def contract(self, stop: Callable[[], bool] = lambda: False) -> wire.Welcome | None:
+        """What all episodes have in common; waits for the learner. None: `stop` holds, which `nudge` has looked at.
 
         Raises: DeliveryError: it cannot be reached, or sends this worker away.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._contract or self._ended)
-            if self._contract is None:
-                raise self._failed or DeliveryError(f"the learner is done: {self._over}")
-            return self._contract
+        with self._state.changed:
+            self._state.changed.wait_for(lambda: self._state.contract or self._state.ended or stop())
+            if self._state.contract is None and not stop():
+                raise self._state.failed or DeliveryError(f"the learner is done: {self._state.over}")
+            return self._state.contract
 
-    def policy(self) -> Policy:
-        """The learner's policy.
+    def policy(self, stop: Callable[[], bool] = lambda: False) -> Policy | None:
+        """The learner's policy. None: `stop` holds, which `nudge` has looked at.
 
         Raises: DeliveryError: as `contract`. CheckpointError: what came is no policy.
         """
-        get = self._channel.unary_stream(
-            f"/{SERVICE}/GetPolicy",
-            request_serializer=wire.GetPolicyRequest.SerializeToString,
-            response_deserializer=wire.PolicyPiece.FromString,
-        )
-        metadata = self._config.trust.metadata(self._config.name)
-        for wait in _waits():
+        for wait in waits():
             try:
-                pieces: Iterator[wire.PolicyPiece] = get(wire.GetPolicyRequest(), metadata=metadata, timeout=_FETCH)
-                with tempfile.TemporaryDirectory() as folder:
-                    path = Path(folder) / "policy.safetensors"
-                    with path.open("wb") as file:
-                        for piece in pieces:
-                            file.write(piece.data)
-                    return load_policy(path)[0]
+                return self._fetch_policy()
             except grpc.RpcError as error:
                 log.warning("the policy did not come: %s", cast("Any", error).details())
-            with self._changed:
-                if self._changed.wait_for(lambda: self._ended, wait):
+            with self._state.changed:
+                if self._state.changed.wait_for(lambda: self._state.ended or stop(), wait):
                     break
-        raise self._failed or DeliveryError(f"the learner is done: {self._over}")
+        if stop():
+            return None
+        raise self._state.failed or DeliveryError(f"the learner is done: {self._state.over}")
 
     def ask(self, stop: Callable[[], bool] = lambda: False) -> wire.Assignment | None:
         """The next assignment; waits for one. None: there are no more, or `stop` holds, which `nudge` has looked at.
 
         Raises: DeliveryError: the learner was away for too long, or sends this worker away.
         """
-        with self._changed:
-            self._asking = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._given or self._ended or stop())
-            self._asking = False
-            if self._failed:
-                raise self._failed
-            return self._given.popleft() if self._given and not stop() else None
+        with self._state.changed:
+            self._state.asking = True
+            self._state.changed.notify_all()
+            given = self._state.ledger.given
+            self._state.changed.wait_for(lambda: given or self._state.ended or stop())
+            self._state.asking = False
+            if self._state.failed:
+                raise self._state.failed
+            return given.popleft() if given and not (self._state.ended or stop()) else None
 
     def nudge(self) -> None:
-        """Have whoever asks look at its `stop`."""
-        with self._changed:
-            self._changed.notify_all()
+        """Have whoever waits look at its `stop`."""
+        with self._state.changed:
+            self._state.changed.notify_all()
+            fetch = self._fetch
+        if fetch is not None:
+            fetch.cancel()
 
     def report(self, assignment: int, fill: Callable[[Key], wire.FromWorker]) -> None:
         """Report what came of an episode; returns when that is on the disk.
@@ -161,201 +109,51 @@ class Link:
         Args: fill: makes the report with its key.
         Raises: DeliveryError: the disk takes no more.
         """
-        with self._changed:
-            key = Key(self._config.name, self._incarnation, self._sequence)
-            self._sequence += 1
-            spool = self._spool
-        if spool is None:
-            raise DeliveryError("a report belongs to an assignment, and none has come")
-        spool.add(key, fill(key).SerializeToString())
-        with self._changed:
-            self._made[key] = assignment
-            self._to_make[assignment] -= 1
-            if not self._to_make[assignment]:
-                del self._to_make[assignment]
-            self._changed.notify_all()
+        with self._state.changed:
+            key = self._state.ledger.begin(assignment)
+        kept = False
+        try:
+            self._state.ledger.keep(key, fill(key).SerializeToString())
+            kept = True
+        finally:
+            with self._state.changed:
+                self._state.ledger.end(key, assignment, kept=kept)
+                self._state.changed.notify_all()
 
     def leave(self, patience: float) -> bool:
         """Deliver what is left and say goodbye; returns whether all was delivered in so many seconds."""
-        with self._changed:
-            self._leaving = True
-            self._changed.notify_all()
-        self._thread.join(patience)
-        return not self._spooled
+        with self._state.changed:
+            self._state.leaving = True
+            self._state.changed.notify_all()
+        self._line.join(patience)
+        return not self._state.ledger
 
     def close(self) -> None:
         """Hang up; what is in the spool stays there."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join(timeout=1.0)
-        self._channel.close()  # ends a call that does not end by itself
-        self._thread.join()
+        with self._state.changed:
+            self._state.closed = True
+            self._state.changed.notify_all()
+        self._line.close()
 
-    @property
-    def _ended(self) -> bool:
-        return self._over is not None or self._failed is not None or self._closed
-
-    @property
-    def _spooled(self) -> int:
-        return len(self._spool) if self._spool else 0
-
-    def _keep(self) -> None:
-        """Have a stream as long as there is a learner."""
-        last, waits = time.monotonic(), _waits()
-        while not self._ended:
-            stream = _Stream(time.monotonic())
-            reason = self._talk(stream)
-            with self._changed:
-                stream.over = True
-                self._changed.notify_all()
-                now = time.monotonic()
-                if stream.welcome:
-                    last, waits = now, _waits()
-                if self._ended or (self._leaving and not self._spooled):
-                    return
-                if now - last > self._config.patience:
-                    self._failed = DeliveryError(
-                        f"no learner at {self._config.learner} for {self._config.patience:g} seconds ({reason}); check "
-                        f"the address and start this worker again: {self._spooled} reports wait in {self._config.spool}"
-                    )
-                    self._changed.notify_all()
-                    return
-                log.warning("no line to the learner at %s (%s); trying again", self._config.learner, reason)
-                self._changed.wait_for(lambda: self._ended, next(waits))
-
-    def _talk(self, stream: _Stream) -> str:
-        """One stream; returns why it ended."""
-        play = self._channel.stream_stream(
-            f"/{SERVICE}/Play",
-            request_serializer=_bytes_of,
-            response_deserializer=wire.FromLearner.FromString,
+    def _fetch_policy(self) -> Policy:
+        get = self._channel.unary_stream(
+            f"/{SERVICE}/GetPolicy",
+            request_serializer=wire.GetPolicyRequest.SerializeToString,
+            response_deserializer=wire.PolicyPiece.FromString,
         )
+        metadata = self._config.trust.metadata(self._config.name)
+        pieces = get(wire.GetPolicyRequest(), metadata=metadata, timeout=_FETCH)
+        with self._state.changed:
+            self._fetch = pieces
+            if self._state.ended:
+                pieces.cancel()
         try:
-            metadata = self._config.trust.metadata(self._config.name)
-            stream.call = play(self._say(stream), metadata=metadata, timeout=_CALL)
-            with self._changed:
-                self._stream = stream
-            for message in stream.call:
-                self._hear(stream, message)
-            return "the learner ended the call"
-        except grpc.RpcError as error:
-            call = cast("Any", error)
-            if call.code() in _FATAL:
-                with self._changed:
-                    self._failed = DeliveryError(
-                        f"the learner at {self._config.learner} sends us away: {call.details()}"
-                    )
-                    self._changed.notify_all()
-            return str(call.details())
-        except SkygardenError as error:
-            with self._changed:
-                self._failed = DeliveryError(str(error))
-                self._changed.notify_all()
-            return str(error)
-
-    def _hear(self, stream: _Stream, message: wire.FromLearner) -> None:
-        with self._changed:
-            stream.heard = time.monotonic()
-            kind = message.WhichOneof("message")
-            if kind == "welcome":
-                self._greet(stream, message.welcome)
-            elif kind == "assignment":
-                stream.asked = False
-                self._to_make[message.assignment.number] = len(message.assignment.wanted)
-                self._given.append(message.assignment)
-            elif kind == "acknowledged" and self._spool:
-                key = read_key(message.acknowledged.key)
-                self._settle(stream, key)
-                self._spool.remove(key)
-            elif kind == "refused" and self._spool:
-                key = read_key(message.refused.key)
-                log.warning("the learner refused episode %d: %s", key.sequence, message.refused.reason)
-                self._settle(stream, key)
-                self._spool.set_aside(key)
-            elif kind == "finished":
-                self._over = message.finished.reason
-            self._changed.notify_all()
-
-    def _settle(self, stream: _Stream, key: Key) -> None:
-        stream.sent.discard(key)
-        self._made.pop(key, None)
-
-    def _greet(self, stream: _Stream, welcome: wire.Welcome) -> None:
-        if self._contract is None:
-            self._spool = Spool(self._config.spool / welcome.run, self._config.name)
-            self._contract = welcome
-            log.info("at work for run %s; %d reports wait in the spool", welcome.run, len(self._spool))
-        elif (welcome.run, welcome.trunk) != (self._contract.run, self._contract.trunk):
-            self._failed = DeliveryError(
-                f"the learner at {self._config.learner} is another run's now ({welcome.run}); start this worker again"
-            )
-            return
-        stream.welcome, stream.credits, stream.heartbeat = True, welcome.credits, welcome.heartbeat
-
-    def _say(self, stream: _Stream) -> Iterator[wire.FromWorker | bytes]:
-        """What goes up in a stream; gRPC takes it from a thread of its own."""
-        with self._changed:
-            held = sorted({*self._to_make, *self._made.values()})
-            hello = wire.Hello(protocol=PROTOCOL, incarnation=self._incarnation, assignments=held)
-        yield wire.FromWorker(hello=hello)
-        while True:
-            with self._changed:
-                message = self._next(stream)
-                while message is None and not self._hung_up(stream):
-                    self._changed.wait(stream.heartbeat / 2)
-                    message = self._next(stream)
-                if message is None:
-                    return
-            yield message
-            if stream.farewell:
-                return
-
-    def _hung_up(self, stream: _Stream) -> bool:
-        return stream.over or self._closed or self._over is not None or self._failed is not None
-
-    def _next(self, stream: _Stream) -> wire.FromWorker | bytes | None:
-        """What is to be said now, if anything is."""
-        if not stream.welcome or self._spool is None or self._hung_up(stream):
-            return None
-        if time.monotonic() - stream.beat >= stream.heartbeat:
-            stream.beat = time.monotonic()
-            steps, episodes = self._progress()
-            beat = wire.Heartbeat(steps=steps, episodes=episodes, spooled=len(self._spool))
-            return wire.FromWorker(heartbeat=beat)
-        unsent = [key for key in self._spool.waiting if key not in stream.sent]
-        if unsent and len(stream.sent) < stream.credits:
-            stream.sent.add(unsent[0])
-            if (data := self._spool.read(unsent[0])) is not None:
-                return data
-            stream.sent.discard(unsent[0])
-        if self._leaving and not self._spool.waiting:
-            stream.farewell = True
-            return wire.FromWorker(goodbye=wire.Goodbye())
-        earlier = any(key.incarnation != self._incarnation for key in self._spool.waiting)
-        if self._asking and not (stream.asked or self._given or unsent or earlier or self._leaving):
-            stream.asked = True
-            return wire.FromWorker(ready=wire.Ready())
-        return None
-
-    def _watch(self) -> None:
-        """Give up a stream in which the learner has said nothing for too long: a link that is cut makes no sound."""
-        while not self._ended:
-            with self._changed:
-                self._changed.wait_for(lambda: self._ended, 1.0)
-                stream = self._stream
-                silent = stream and time.monotonic() - stream.heard > _SILENCE * stream.heartbeat
-            if stream and silent and not stream.over:
-                stream.call.cancel()
-
-
-def _bytes_of(message: wire.FromWorker | bytes) -> bytes:
-    return message if isinstance(message, bytes) else message.SerializeToString()
-
-
-def _waits() -> Iterator[float]:
-    """Seconds to wait before each try: twice as long every time, and no two workers the same."""
-    longest = _FIRST_WAIT
-    while True:
-        yield random.uniform(longest / 2, longest)
-        longest = min(_LONGEST_WAIT, 2 * longest)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "policy.safetensors"
+                with path.open("wb") as file:
+                    for piece in cast("Iterator[wire.PolicyPiece]", pieces):
+                        file.write(piece.data)
+                return load_policy(path)[0]
+        finally:
+            with self._state.changed:
+                self._fetch = None

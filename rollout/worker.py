@@ -16,6 +16,7 @@ import torch
 from agents.checkpoint import trunk_hash
 from agents.inference import ActorConfig, Context
 from agents.parameters import Precision
+from agents.policy import Policy
 from envs.episode import Episode
 from envs.errors import DeliveryError, SkygardenError
 from envs.vector import SkygardenVectorEnv
@@ -60,24 +61,29 @@ class _Work:
 
     def run(self, make_envs: MakeEnvs) -> int:
         with closing(Link(config=self._config.link, progress=lambda: (self._steps, self._episodes))) as link:
-            contract = link.contract()
-            policy = link.policy()
-            if contract.trunk != trunk_hash(policy):
-                raise DeliveryError("the learner's policy is not the one it sent; start this worker again")
             done = threading.Event()
             watch = threading.Thread(target=self._watch, args=(link, done), name="leaving", daemon=True)
             watch.start()
             try:
-                with closing(Player(policy, self._acting(contract), make_envs)) as player:
-                    while (assignment := link.ask(self._leaving.is_set)) is not None:
-                        if assignment.head:
-                            player.load_head(decode_head(assignment.head, policy.head))
-                        self._play(link, player, assignment, contract)
+                contract = link.contract(self._leaving.is_set)
+                policy = link.policy(self._leaving.is_set) if contract else None
+                if contract and policy:
+                    self._play_all(link, contract, policy, make_envs)
             finally:
                 done.set()
-            if self._leaving.is_set() and not link.leave(max(1.0, self._left())):
+                watch.join()
+            if self._leaving.is_set() and contract and not link.leave(max(1.0, self._left())):
                 log.warning("left before all was delivered; the rest is in the spool for the next start")
         return self._episodes
+
+    def _play_all(self, link: Link, contract: wire.Welcome, policy: Policy, make_envs: MakeEnvs) -> None:
+        if contract.trunk != trunk_hash(policy):
+            raise DeliveryError("the learner's policy is not the one it sent; start this worker again")
+        with closing(Player(policy, self._acting(contract), make_envs)) as player:
+            while (assignment := link.ask(self._leaving.is_set)) is not None:
+                if assignment.head:
+                    player.load_head(decode_head(assignment.head, policy.head))
+                self._play(link, player, assignment, contract)
 
     def _play(self, link: Link, player: Player, assignment: wire.Assignment, contract: wire.Welcome) -> None:
         missing = set(assignment.wanted)
@@ -136,7 +142,7 @@ class _Work:
         return self._leave_by - time.monotonic()
 
     def _watch(self, link: Link, done: threading.Event) -> None:
-        """Wake whoever asks for an assignment when it is time to leave."""
+        """Wake whoever waits for the learner when it is time to leave."""
         while not done.wait(0.2):
             if self._leaving.is_set():
                 link.nudge()

@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 from envs.errors import OptionError
 from rollout.environments import EnvConfig
 from rollout.link import LinkConfig
+from rollout.papers import worker_name
 from rollout.processes import TOKEN
 from rollout.trust import Certificate, Token, WorkerTrust
 from rollout.worker import WorkerConfig, work
@@ -60,11 +61,11 @@ def run_worker(options: WorkerOptions, env: EnvConfig) -> int:
 def _identity(options: WorkerOptions) -> tuple[str, WorkerTrust]:
     if options.certificate:
         certificate = Certificate(options.certificate)
-        return options.name or certificate.name, certificate
+        return worker_name(options.name or certificate.name), certificate
     token = os.environ.get(TOKEN)
     if not token or not options.name:
         raise OptionError(
             "a worker shows who it is by a certificate (--certificate FOLDER, as `skygarden certs` writes them), or "
             f"by its --name and the token in the variable {TOKEN}"
         )
-    return options.name, Token(token, options.authority)
+    return worker_name(options.name), Token(token, options.authority)

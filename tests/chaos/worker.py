@@ -12,7 +12,7 @@ from typing import Any
 
 from rollout.environments import EnvConfig
 from rollout.keys import Key
-from rollout.link import Link
+from rollout.line import Line
 from rollout.spool import Spool
 from skygarden.worker import WorkerOptions, run_worker
 
@@ -22,19 +22,19 @@ _REPEATED = 0.2  # of the reports
 def main(name: str, learner: str, spool: Path, audit: Path) -> None:
     """Work, and be watched."""
     file = os.open(audit, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    add, say = Spool.add, Link._say
+    add, say = Spool.add, Line._say
 
     def audited(self: Spool, key: Key, report: bytes) -> None:
         add(self, key, report)
         os.write(file, f"{key.worker} {key.incarnation} {key.sequence}\n".encode())
 
-    def twice(self: Link, stream: Any) -> Iterator[Any]:
+    def twice(self: Line, stream: Any) -> Iterator[Any]:
         for message in say(self, stream):
             yield message
             if isinstance(message, bytes) and random.random() < _REPEATED:
                 yield message
 
-    Spool.add, Link._say = audited, twice
+    Spool.add, Line._say = audited, twice
     run_worker(WorkerOptions(learner=learner, name=name, spool=spool, patience=120.0), EnvConfig())
 
 

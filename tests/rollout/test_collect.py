@@ -163,6 +163,23 @@ def test_a_round_ends_with_its_last_episode(make, ways, views) -> None:
     assert min(lengths) < 100
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_round_that_is_to_stop_has_no_episodes_and_those_before_it_are_whole(make: Make, padded: bool) -> None:
+    whole = [list(e.actions.tolist()) for e in collect(make(2), RandomAgent(3), range(4), padded=padded)]
+    asked: list[bool] = []
+    rounds = iter(collect(make(2), RandomAgent(3), range(4), padded=padded, stop=lambda: bool(asked)))
+    first = [next(rounds), next(rounds)]
+    asked.append(True)
+    assert [e.actions.tolist() for e in first] == whole[:2]
+    assert list(rounds) == []
+
+
+def test_who_is_to_stop_at_once_plays_no_step(make: Make, ways, views) -> None:
+    agent = Knowing(2, views, ways)
+    assert list(collect(make(2), agent, range(4), stop=lambda: True)) == []
+    assert agent.acted == [0, 0]
+
+
 # What an episode holds
 
 

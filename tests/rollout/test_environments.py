@@ -14,11 +14,12 @@ from envs.backend import SIDE, Start
 from envs.episode import Ending
 from envs.errors import ProfileError
 from envs.gamepad import NOOP, space
-from rollout.codec import Key, Stamp, decode, encode
+from rollout.assignment import Assignment, Contract
+from rollout.codec import Stamp, decode, encode
 from rollout.collect import RandomAgent, collect
-from rollout.desk import Assignment, Contract
 from rollout.direct import DirectWorkers
 from rollout.environments import EnvConfig, alone
+from rollout.keys import Key
 from rollout.player import Player
 
 ACTING = ActorConfig(precision="float32", processors=1)
@@ -98,7 +99,7 @@ def test_a_game_that_tells_no_place_has_none(game, envs):
 
 
 def test_an_episode_without_a_place_travels_as_it_is(game, envs, policy: Policy):
-    (episode,) = Player(policy, ACTING, lambda _: envs(game())).play([5], 1)
+    ((_, episode),) = Player(policy, ACTING, lambda _: envs(game())).play([5], 1)
     stamp = Stamp(Key("w", 1, 0), 0, 0, 0, "trunk", "chunked", 1.0)
     back, _ = decode(encode(episode, stamp))
     assert back.start == episode.start
@@ -107,10 +108,34 @@ def test_an_episode_without_a_place_travels_as_it_is(game, envs, policy: Policy)
 
 def test_one_game_plays_all_the_seeds_of_an_assignment_one_after_another(game, envs, policy: Policy):
     env = game(21)
-    episodes = list(Player(policy, ACTING, lambda _: envs(env)).play([20, 21, 22], 1))
+    played = list(Player(policy, ACTING, lambda _: envs(env)).play([20, 21, 22], 1))
+    episodes = [episode for _, episode in played]
+    assert [index for index, _ in played] == [0, 1, 2]
     assert [e.seed for e in episodes] == env.begun == [20, 21, 22]
     assert [e.interrupted for e in episodes] == [None, "gone", None]
     assert all(len(e.features) == 100 for e in episodes)
+
+
+def test_of_an_assignment_one_game_plays_only_what_is_wanted(game, envs, policy: Policy):
+    env = game(21)
+    player = Player(policy, ACTING, lambda _: envs(env))
+    assert [(k, e.seed) for k, e in player.play([20, 21, 22, 23], 1, wanted={2, 0})] == [(0, 20), (2, 22)]
+    assert env.begun == [20, 22]
+
+
+def test_a_game_that_is_to_stop_gives_up_the_episode_it_plays_and_begins_no_other(game, envs, policy: Policy):
+    """An episode here has 5 steps, and the 100 - 5 black frames after it are asked about as well."""
+    env = game()
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 102
+
+    player = Player(policy, ACTING, lambda _: envs(env))
+    assert [(k, e.seed) for k, e in player.play([20, 21, 22], 1, stop=stop)] == [(0, 20)]
+    assert env.begun[:2] == [20, 21]
+    assert [(k, e.seed) for k, e in player.play([30], 1)] == [(0, 30)]
 
 
 def test_an_interrupted_episode_leaves_its_batch_smaller(game, envs, policy: Policy):

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from envs.errors import DeliveryError
-from rollout.desk import Assignment, Contract, Desk
+from rollout.assignment import Assignment, Contract
+from rollout.desk import Desk
 from rollout.processes import RESTARTS, TOKEN, WorkerProcesses
 
 TOKENS = {"ann": "token-of-ann", "bob": "token-of-bob"}

@@ -31,6 +31,10 @@ def metrics(update: int, score: float = 0.5, left: int = 4, *, measured: bool = 
     )
 
 
+def nobody(_: Mapping[str, Any]) -> None:
+    """Is told of an update."""
+
+
 def history(*parts: tuple[float, float]) -> list[dict[str, Any]]:
     """Two updates each of a score and a success."""
     return [{"score": score, "success": success} for score, success in parts for _ in range(2)]
@@ -100,7 +104,7 @@ def diverging(count: int, *, measured: bool = True) -> Iterator[OnlineMetrics]:
 def test_who_wants_a_pad_is_warned_when_the_reward_model_is_exploited(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str | None, *, warned: bool
 ) -> None:
-    show(diverging(20, measured=warned), OnlineConfig(updates=20), wanted, tmp_path)
+    show(diverging(20, measured=warned), OnlineConfig(updates=20), wanted, tmp_path, nobody)
     said = " ".join(capsys.readouterr().out.split())
     assert ("true success falls" in said) is warned
     assert "20 updates: score 0.90" in said
@@ -109,10 +113,19 @@ def test_who_wants_a_pad_is_warned_when_the_reward_model_is_exploited(
 
 
 def test_a_run_that_goes_well_is_not_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show((metrics(k, 0.02 * k, 4 + k // 3) for k in range(1, 31)), OnlineConfig(updates=30), "left pad", tmp_path)
+    show(
+        (metrics(k, 0.02 * k, 4 + k // 3) for k in range(1, 31)), OnlineConfig(updates=30), "left pad", tmp_path, nobody
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert "30 updates: score 0.51, left pad 76%" in said  # of the last ten: 0.42 to 0.60, and 11 to 14 of 16
     assert "falls" not in said
+
+
+def test_everything_an_update_reports_is_told(tmp_path: Path) -> None:
+    told: list[Mapping[str, Any]] = []
+    show((metrics(update) for update in (1, 2, 3)), OnlineConfig(updates=3), "left pad", tmp_path, told.append)
+    assert told == read_metrics(tmp_path)
+    assert [line["update"] for line in told] == [1, 2, 3]
 
 
 # The log
@@ -148,10 +161,10 @@ def test_a_last_line_that_was_not_ended_is_left_out(tmp_path: Path, half: str) -
 def test_a_run_that_goes_on_takes_the_place_of_what_was_lost(tmp_path: Path) -> None:
     """It was killed after update 5 while it wrote a sixth line, and its last checkpoint was after update 3."""
     config = OnlineConfig(updates=6)
-    show((metrics(update, score=0.1 * update) for update in range(1, 6)), config, "left", tmp_path)
+    show((metrics(update, score=0.1 * update) for update in range(1, 6)), config, "left", tmp_path, nobody)
     with (tmp_path / METRICS).open("a", encoding="utf-8") as file:
         file.write('{"update": 6, "epis')
-    show((metrics(update, score=0.9) for update in range(4, 7)), config, "left", tmp_path)
+    show((metrics(update, score=0.9) for update in range(4, 7)), config, "left", tmp_path, nobody)
     expected = [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.9), (5, 0.9), (6, 0.9)]
     assert scores(tmp_path) == expected
     assert curve(tmp_path, "score") == expected
@@ -160,14 +173,14 @@ def test_a_run_that_goes_on_takes_the_place_of_what_was_lost(tmp_path: Path) -> 
 
 def test_a_run_that_starts_anew_in_the_same_folder_forgets_the_one_before(tmp_path: Path) -> None:
     for score in (0.25, 0.75):
-        show((metrics(update, score=score) for update in (1, 2)), OnlineConfig(updates=2), "left", tmp_path)
+        show((metrics(update, score=score) for update in (1, 2)), OnlineConfig(updates=2), "left", tmp_path, nobody)
         assert scores(tmp_path) == [(1, score), (2, score)]
 
 
 def test_a_run_that_is_done_leaves_its_log_as_it_is(tmp_path: Path) -> None:
-    show((metrics(update) for update in (1, 2)), OnlineConfig(updates=2), "left", tmp_path)
+    show((metrics(update) for update in (1, 2)), OnlineConfig(updates=2), "left", tmp_path, nobody)
     before = (tmp_path / METRICS).read_bytes()
-    show(iter(()), OnlineConfig(updates=2), "left", tmp_path)
+    show(iter(()), OnlineConfig(updates=2), "left", tmp_path, nobody)
     assert (tmp_path / METRICS).read_bytes() == before
 
 
@@ -176,7 +189,7 @@ def test_what_is_shown_of_a_run_that_goes_on_counts_its_past(
 ) -> None:
     """The first ten updates are of the run that was killed: only with them is it seen that success falls."""
     whole = list(diverging(20))
-    show(whole[:10], OnlineConfig(updates=20), "left", tmp_path)
+    show(whole[:10], OnlineConfig(updates=20), "left", tmp_path, nobody)
     assert "falls" not in capsys.readouterr().out
-    show(whole[10:], OnlineConfig(updates=20), "left", tmp_path)
+    show(whole[10:], OnlineConfig(updates=20), "left", tmp_path, nobody)
     assert "true success falls" in " ".join(capsys.readouterr().out.split())

@@ -20,6 +20,7 @@ from skygarden.pipeline import Alignment, _given, _Made, _Run, align
 from skygarden.presets import LAPTOP, SMOKE
 from skygarden.report import Stage
 from skygarden.rewarding import Source
+from skygarden.workplace import Here
 
 STAGES = ("sft", "collected", "reward", "tuned", "online")
 TITLES = ("base", "fine-tuned", "preference-tuned", "aligned")
@@ -247,7 +248,7 @@ def test_each_stage_is_given_what_the_ones_before_it_made(
     assert rewarded[0].training.seed == 3
     assert tuned[1:] == [sft, first, reward, out / "tuned", 3]
     assert tuned_again[1:] == [str(out / "tuned"), again, reward, out / "tuned-2", 3]
-    assert online[1:] == [str(out / "tuned-2"), sft, reward, out / "online", again, EnvConfig()]
+    assert online[1:] == [str(out / "tuned-2"), sft, reward, out / "online", again, EnvConfig(), Here()]
     assert online[0].seed == 3
     agents = [str(walker), sft, str(out / "tuned-2"), str(out / "online")]
     assert [settings.policy for settings, _ in evaluated] == agents
@@ -270,7 +271,7 @@ def test_whoever_plays_plays_in_the_window_that_was_asked_for_and_those_stages_a
         "write_report",
     ]
     assert [given[0].env for name, *given in again if name in ("collect_to", "evaluate")] == [window] * 5
-    assert [given[-1] for name, *given in again if name == "online"] == [window]
+    assert [given[-2] for name, *given in again if name == "online"] == [window]
 
 
 def test_no_episode_is_played_from_a_seed_that_another_stage_has_used(
