@@ -30,7 +30,7 @@ _ENDINGS: Final = {
     Ending.TRUNCATED: wire.ENDING_TRUNCATED,
 }
 _FROM_WIRE: Final = {number: ending for ending, number in _ENDINGS.items()}
-_LONGEST_NAME: Final = 64  # characters
+_LONGEST_NAME: Final = 64  # characters; a worker's has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ def wire_key(key: Key) -> wire.Key:
 
 
 def read_key(message: wire.Key) -> Key:
-    """The key in a message."""
-    return Key(message.worker, message.incarnation, message.sequence)
+    """The key in a message; of a name that is too long for a worker, only so much that it is too long."""
+    return Key(message.worker[:_LONGEST_NAME], message.incarnation, message.sequence)
 
 
 def encode_head(weights: Mapping[str, torch.Tensor]) -> list[wire.Tensor]:

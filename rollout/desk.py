@@ -196,6 +196,11 @@ class Desk:
         key = report.key
         if key is None:
             raise DataError("a report has a key")
+        try:
+            seat.check(key)  # before all else: nobody gets the answer to another's report
+        except DataError as error:
+            self.refuse(seat, key, report.assignment, report.index, str(error))
+            return
         if key in self._asked.keys:
             self.counts.repeated += 1
             seat.tell(Acknowledged(key))
@@ -209,7 +214,6 @@ class Desk:
             self._early.append((seat, report, data))
         else:
             try:
-                seat.check(key)
                 self._asked.check(report)
             except DataError as error:
                 self.refuse(seat, key, report.assignment, report.index, str(error))

@@ -8,7 +8,7 @@ single check is answered to all, which tells no more than a connection would; a 
 those who are known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
 import grpc
@@ -25,10 +25,17 @@ class Health:
     """Answers for a server that is not started yet.
 
     Args: server: to add the service to. trust: who may ask. services: by full name, that are asked about; the empty
-      name is the whole server.
+      name is the whole server. greeted: called with the context of a call that has said what it asks.
     """
 
-    def __init__(self, server: grpc.Server, trust: LearnerTrust, *services: str) -> None:
+    def __init__(
+        self,
+        server: grpc.Server,
+        trust: LearnerTrust,
+        *services: str,
+        greeted: Callable[[grpc.ServicerContext], object] = id,
+    ) -> None:
+        self._greeted = greeted
         self._servicer: Final = health.HealthServicer()
         self._services, self._trust = ("", *services), trust
         self.serving(True)
@@ -46,23 +53,30 @@ class Health:
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         request, answer = health_pb2.HealthCheckRequest.FromString, health_pb2.HealthCheckResponse.SerializeToString
-        watch: Any = self._known(self._servicer.Watch)
+        watch: Any = self._guarded(self._servicer.Watch, anybody=False)
         watch.experimental_non_blocking = True  # or everyone who watches would hold one of the server's threads
-        check = self._servicer.Check if self._trust.anonymous_health else self._known(self._servicer.Check)
+        check = self._guarded(self._servicer.Check, anybody=self._trust.anonymous_health)
         return grpc.method_handlers_generic_handler(
             health.SERVICE_NAME,
             {
-                "Check": grpc.unary_unary_rpc_method_handler(check, request, answer),
-                "Watch": grpc.unary_stream_rpc_method_handler(watch, request, answer),
+                "Check": grpc.stream_unary_rpc_method_handler(check, request, answer),
+                "Watch": grpc.stream_stream_rpc_method_handler(watch, request, answer),
             },
         )
 
-    def _known(self, method: _Answer) -> _Answer:
-        def guarded(request: Any, context: grpc.ServicerContext, *more: Any) -> Any:
+    def _guarded(self, method: _Answer, *, anybody: bool) -> _Answer:
+        """A method that looks who asks before it waits for the question, which somebody may never send."""
+
+        def guarded(questions: Iterator[Any], context: grpc.ServicerContext, *more: Any, **named: Any) -> Any:
             try:
                 self._trust.worker(context)
             except TrustError as error:
-                context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-            return method(request, context, *more)
+                if not anybody:
+                    context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+            question = next(questions, None)
+            if question is None:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "nothing was asked")
+            self._greeted(context)
+            return method(question, context, *more, **named)
 
         return guarded

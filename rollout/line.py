@@ -59,7 +59,7 @@ class State:
     leaving: bool = False
     closed: bool = False
     over: str | None = None  # why the learner wants no more
-    failed: DeliveryError | None = None
+    failed: SkygardenError | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -88,19 +88,20 @@ class _Stream:
 class Line:
     """Has a stream as long as there is a learner, from threads of its own.
 
-    Args: channel: to the learner. progress: what a heartbeat tells: steps and episodes so far. at_end: called when
-      there will be no other stream.
+    Args: dial: makes a channel to the learner; every stream has its own, so that papers which were renewed are shown.
+      progress: what a heartbeat tells: steps and episodes so far. at_end: called when there will be no other stream.
     """
 
     def __init__(
         self,
         config: LinkConfig,
-        channel: Any,
+        dial: Callable[[], Any],
         state: State,
         progress: Callable[[], tuple[int, int]],
         at_end: Callable[[], None],
     ) -> None:
-        self._config, self._channel, self._state = config, channel, state
+        self._config, self._dial, self._state = config, dial, state
+        self._channel: Any = None  # of the stream
         self._progress, self._at_end = progress, at_end
         self._stream: _Stream | None = None
         self._thread = threading.Thread(target=self._keep, name="line", daemon=True)
@@ -115,7 +116,10 @@ class Line:
     def close(self) -> None:
         """Hang up, after the link is closed."""
         self._thread.join(timeout=1.0)
-        self._channel.close()  # ends a call that does not end by itself
+        with self._state.changed:
+            channel = self._channel
+        if channel is not None:
+            channel.close()  # ends a call that does not end by itself
         self._thread.join()
         self._watcher.join()
 
@@ -153,16 +157,20 @@ class Line:
 
     def _talk(self, stream: _Stream) -> str:
         """One stream; returns why it ended."""
-        play = self._channel.stream_stream(
-            f"/{SERVICE}/Play",
-            request_serializer=_bytes_of,
-            response_deserializer=wire.FromLearner.FromString,
-        )
+        channel: Any = None
         try:
             metadata = self._config.trust.metadata(self._config.name)
-            stream.call = play(self._say(stream), metadata=metadata, timeout=_CALL)
+            channel = self._dial()
+            play = channel.stream_stream(
+                f"/{SERVICE}/Play",
+                request_serializer=_bytes_of,
+                response_deserializer=wire.FromLearner.FromString,
+            )
             with self._state.changed:
-                self._stream = stream
+                if self._state.closed:
+                    return "this worker hangs up"
+                stream.call = play(self._say(stream), metadata=metadata, timeout=_CALL)
+                self._channel, self._stream = channel, stream
             for message in stream.call:
                 self._hear(stream, message)
             return "the learner ended the call"
@@ -179,11 +187,14 @@ class Line:
                     )
                     self._state.changed.notify_all()
             return str(call.details())
-        except SkygardenError as error:
+        except SkygardenError as error:  # papers that are not in order, for one: no other try mends them
             with self._state.changed:
-                self._state.failed = DeliveryError(str(error))
+                self._state.failed = error
                 self._state.changed.notify_all()
             return str(error)
+        finally:
+            if channel is not None:
+                channel.close()
 
     def _hear(self, stream: _Stream, message: wire.FromLearner) -> None:
         with self._state.changed:

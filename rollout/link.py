@@ -46,16 +46,16 @@ class Link:
 
     def __init__(self, config: LinkConfig, progress: Callable[[], tuple[int, int]]) -> None:
         self._config = config
-        self._channel: Any = config.trust.channel(config.learner, _OPTIONS)
         self._fetch: Any = None  # the call for the policy
         incarnation = time.time_ns()
         self._state: Final = State(incarnation, Ledger(config.name, incarnation))
-        self._line = Line(config, self._channel, self._state, progress, at_end=self.nudge)
+        self._line = Line(config, self._dial, self._state, progress, at_end=self.nudge)
 
     def contract(self, stop: Callable[[], bool] = lambda: False) -> wire.Welcome | None:
         """What all episodes have in common; waits for the learner. None: `stop` holds, which `nudge` has looked at.
 
-        Raises: DeliveryError: it cannot be reached, or sends this worker away.
+        Raises: DeliveryError: it cannot be reached, or sends this worker away. TrustError, OptionError: see
+          `rollout.trust.WorkerTrust.channel`.
         """
         with self._state.changed:
             self._state.changed.wait_for(lambda: self._state.contract or self._state.ended or stop())
@@ -135,13 +135,20 @@ class Link:
             self._state.changed.notify_all()
         self._line.close()
 
+    def _dial(self) -> Any:
+        return self._config.trust.channel(self._config.learner, _OPTIONS)
+
     def _fetch_policy(self) -> Policy:
-        get = self._channel.unary_stream(
-            f"/{SERVICE}/GetPolicy",
-            request_serializer=wire.GetPolicyRequest.SerializeToString,
-            response_deserializer=wire.PolicyPiece.FromString,
-        )
         metadata = self._config.trust.metadata(self._config.name)
+        with self._dial() as channel:
+            get = channel.unary_stream(
+                f"/{SERVICE}/GetPolicy",
+                request_serializer=wire.GetPolicyRequest.SerializeToString,
+                response_deserializer=wire.PolicyPiece.FromString,
+            )
+            return self._receive(get, metadata)
+
+    def _receive(self, get: Any, metadata: Any) -> Policy:
         pieces = get(wire.GetPolicyRequest(), metadata=metadata, timeout=_FETCH)
         with self._state.changed:
             self._fetch = pieces

@@ -1,8 +1,9 @@
 """The learner's side of the wire: a gRPC server before the desk.
 
-A stream holds a thread for what goes out and one for what comes in. What a worker may cost us is bounded: the size of a
-message, the reports under way, the notes that it has not read, and the messages of a second, beyond which it is read no
-faster.
+A stream holds a thread for what goes out and one for what comes in. What callers may cost us is bounded, by the figures
+of `rollout.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at most, however
+many connections and calls it makes: eight messages that come and two that go, the largest being a head of 4.5 MB, nine
+reports on their way to the disk, and 256 short notes that it has not read. It is read no faster than it was agreed.
 """
 
 import logging
@@ -19,28 +20,29 @@ from torch import Tensor
 
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError, TrustError
-from rollout.assignment import Assignment
+from envs.task import MAX_STEPS
+from rollout.assignment import Assignment, Contract
 from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, encode_head, read_key, wire_key
 from rollout.desk import CREDITS, Desk
+from rollout.door import Door, Limits, options
+from rollout.health import Health
 from rollout.reports import read_report
 from rollout.seat import Acknowledged, Given, Note, Refused, Seat
 from rollout.trust import LearnerTrust
 from rollout.wire import rollout_pb2 as wire
 
 SERVICE: Final = "skygarden.rollout.v1.Rollout"
-REPORT_LIMIT: Final = 8 * 2**20  # bytes of a message from a worker
-OPTIONS: Final = (
+OPTIONS: Final = (  # of both sides, and none twice: of two gRPC takes the first
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    ("grpc.max_receive_message_length", REPORT_LIMIT),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # below the client's period, or it is sent away
     ("grpc.so_reuseport", 0),  # two learners on one port would share the workers
 )
-MOST_STREAMS: Final = 320  # 256 games, and some that fetch the policy
-_PIECE: Final = 4 * 2**20  # bytes, of a policy's file
-_RATE, _BURST = 200.0, 400.0  # messages of one worker, a second and at once
+MOST_STREAMS: Final = 384  # 256 games, some that fetch the policy, and what a few take that mean harm
+_BESIDES: Final = 64 * 2**10  # bytes of a report that are not features: 4 KB, and room
+_PIECE: Final = 2**20  # bytes, of a policy's file
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +51,26 @@ class RolloutServer:
     """Serves a desk to workers.
 
     Args: desk: where they sit. policy: the file that they fetch. trust: who is let in. address: to listen on; with port
-      0 a free one is found.
+      0 a free one is found. limits: for each worker.
     Raises: DeliveryError: the address cannot be listened on.
     """
 
-    def __init__(self, desk: Desk, policy: Path, trust: LearnerTrust, address: str = "127.0.0.1:0") -> None:
-        self._desk, self._policy, self._trust = desk, policy, trust
+    def __init__(
+        self,
+        desk: Desk,
+        policy: Path,
+        trust: LearnerTrust,
+        address: str = "127.0.0.1:0",
+        limits: Limits | None = None,
+    ) -> None:
+        self._desk, self._policy, self._door = desk, policy, Door(trust, limits)
         self._heads: dict[int, list[wire.Tensor]] = {}
         self._threads = ThreadPoolExecutor(MOST_STREAMS, "stream")
-        self._server: Any = grpc.server(self._threads, options=OPTIONS, maximum_concurrent_rpcs=MOST_STREAMS)
+        own = options(self._door.limits, longest_message(desk.contract))
+        self._server: Any = grpc.server(self._threads, options=(*OPTIONS, *own), maximum_concurrent_rpcs=MOST_STREAMS)
         self._server.add_generic_rpc_handlers((self._handlers(),))
-        self.port: Final[int] = trust.listen(self._server, address)
+        self._health = Health(self._server, self._door, SERVICE, greeted=self._door.greeted)
+        self.port: Final[int] = self._door.listen(self._server, address)
         self.address: Final = f"{address.rpartition(':')[0]}:{self.port}"
         self._closed = threading.Event()
         self._calls: dict[Seat, Any] = {}
@@ -93,6 +104,7 @@ class RolloutServer:
 
     def close(self) -> None:
         """Send the workers home and stop."""
+        self._health.close()
         self._desk.close()
         self._closed.set()
         self._server.stop(grace=2).wait()
@@ -102,6 +114,9 @@ class RolloutServer:
         ending: dict[Seat, float] = {}  # since when
         while not self._closed.wait(self._desk.patience.heartbeat / 2):
             self._desk.look_around()
+            self._door.look_around()
+            if self._desk.closed:
+                self._health.serving(False)
             now = time.monotonic()
             ending = {seat: ending.get(seat, now) for seat in list(self._calls) if seat.ended}
             for seat, since in ending.items():
@@ -113,7 +128,7 @@ class RolloutServer:
         return made.method_handlers_generic_handler(
             SERVICE,
             {
-                "GetPolicy": made.unary_stream_rpc_method_handler(
+                "GetPolicy": made.stream_stream_rpc_method_handler(  # as a unary one its thread would wait outside
                     self._get_policy, wire.GetPolicyRequest.FromString, wire.PolicyPiece.SerializeToString
                 ),
                 "Play": made.stream_stream_rpc_method_handler(
@@ -122,8 +137,8 @@ class RolloutServer:
             },
         )
 
-    def _get_policy(self, _: wire.GetPolicyRequest, context: Any) -> Iterator[wire.PolicyPiece]:
-        self._worker(context)
+    def _get_policy(self, _: Iterator[wire.GetPolicyRequest], context: Any) -> Iterator[wire.PolicyPiece]:
+        self._door.fetches(self._worker(context), context)
         with self._policy.open("rb") as file:
             while piece := file.read(_PIECE):
                 yield wire.PolicyPiece(data=piece)
@@ -131,6 +146,7 @@ class RolloutServer:
     def _play(self, messages: Iterator[tuple[wire.FromWorker, bytes]], context: Any) -> Iterator[wire.FromLearner]:
         worker = self._worker(context)
         first = next(messages, None)
+        self._door.greeted(context)
         if first is None or first[0].WhichOneof("message") != "hello":
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message of a worker is hello")
         hello = first[0].hello
@@ -183,15 +199,16 @@ class RolloutServer:
                 has = note.assignment.version
 
     def _read(self, messages: Iterator[tuple[wire.FromWorker, bytes]], seat: Seat) -> None:
-        pace = _Pace()
+        pace = self._door.messages(seat.worker)
         for_good = False
         try:
             for message, data in messages:
                 if seat.ended:
                     break
                 self._desk.wait_for_room()
-                pace.keep()
+                refused = seat.refused
                 for_good = self._hear(seat, message, data)
+                time.sleep(pace.spend(self._door.limits.refusal if seat.refused > refused else 1))
         except grpc.RpcError:  # the worker is gone, which the call's own end tells
             pass
         self._desk.leave(seat, for_good=for_good)
@@ -237,24 +254,15 @@ class RolloutServer:
     def _worker(self, context: Any) -> str:
         """Who calls; ends the call of whoever is not known."""
         try:
-            return self._trust.worker(context)
+            return self._door.worker(context)
         except TrustError as error:
             log.warning("turned away a call from %s: %s", context.peer(), error)
             _abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
 
 
-class _Pace:
-    """Reads no faster than a worker may send; what is not read makes it wait."""
-
-    def __init__(self) -> None:
-        self._saved, self._then = _BURST, time.monotonic()
-
-    def keep(self) -> None:
-        now = time.monotonic()
-        self._saved = min(_BURST, self._saved + (now - self._then) * _RATE) - 1
-        self._then = now
-        if self._saved < 0:
-            time.sleep(-self._saved / _RATE)
+def longest_message(contract: Contract) -> int:
+    """Bytes of the longest message that a worker has reason to send."""
+    return MAX_STEPS * contract.width * 2 + _BESIDES
 
 
 def _message_and_bytes(data: bytes) -> tuple[wire.FromWorker, bytes]:

@@ -125,7 +125,7 @@ class _Work:
         log.warning("episode %d of assignment %d was interrupted: %s", index, assignment.number, reason)
 
         def fill(key: Key) -> wire.FromWorker:
-            dropped = wire.Dropped(key=wire_key(key), assignment=assignment.number, index=index, reason=reason)
+            dropped = wire.Dropped(key=wire_key(key), assignment=assignment.number, index=index, reason=reason[:200])
             return wire.FromWorker(dropped=dropped)
 
         link.report(assignment.number, fill)

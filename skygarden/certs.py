@@ -49,10 +49,13 @@ def certs(folder: Path, config: CertsConfig, clock: Clock = utc_now) -> str:
         done = _write(folder / "learner", authority, lambda key: authority.issue_learner(hosts, config.days, key))
         lines.append(f"learner {folder / 'learner'}, {done} until {ends}: copy it to the learner's machine")
         lines.append(f"  workers reach it by {', '.join(hosts)}")
+        lines.append("  there: skygarden online (or align) --listen HOST:PORT --certificates FOLDER")
     for name in dict.fromkeys(config.workers):
         place = folder / "workers" / name
         done = _write(place, authority, lambda key, name=name: authority.issue_worker(name, config.days, key))
         lines.append(f"worker {name} {place}, {done} until {ends}: copy it to that worker's machine")
+    if config.workers:
+        lines.append("  there: skygarden worker --learner HOST:PORT --certificate FOLDER")
     lines.append("Private keys are in these folders: copy them by ssh (scp -rp) or the like, each to its machine only.")
     return "\n".join(lines)
 

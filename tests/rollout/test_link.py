@@ -13,16 +13,17 @@ import pytest
 
 from agents.policy import Policy
 from envs.episode import Episode
-from envs.errors import DataError, DeliveryError
+from envs.errors import DataError, DeliveryError, OptionError, TrustError
 from rollout.codec import Stamp, encode
 from rollout.desk import CREDITS, Patience
+from rollout.door import Limits
 from rollout.keys import Key
 from rollout.ledger import Ledger
 from rollout.link import Link
-from rollout.server import _BURST
+from rollout.trust import Token
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.proxy import Proxy
-from tests.rollout.ring import PATIENCE, Ring, assignment, head_of, until
+from tests.rollout.ring import PATIENCE, TOKENS, Ring, assignment, head_of, until
 
 MakeRing = Callable[..., Ring]
 MakeLink = Callable[..., Link]
@@ -305,7 +306,7 @@ def test_a_report_that_was_damaged_on_the_disk_is_not_waited_for(
 def test_a_flood_of_reports_is_read_at_the_pace_that_was_agreed_and_none_is_lost(
     ring: Ring, make_link: MakeLink
 ) -> None:
-    count = int(_BURST) + 100
+    count = int(Limits().messages_at_once) + 100
     ring.server.post(assignment(0, *range(count)))
     link = make_link(ring)
     asked = link.ask()
@@ -517,3 +518,46 @@ def test_closing_wakes_whoever_asks(ring: Ring, make_link: MakeLink) -> None:
     link.close()
     asking.join(PATIENCE)
     assert asked == [None]
+
+
+class Dialled:
+    """A token, shown in every channel; what happens at the next can be set."""
+
+    def __init__(self) -> None:
+        self.channels = 0
+        self.fails: Exception | None = None
+        self._token = Token(TOKENS["ann"])
+
+    def channel(self, address: str, options: Any = ()) -> Any:
+        self.channels += 1
+        if self.fails:
+            raise self.fails
+        return self._token.channel(address, options)
+
+    def metadata(self, name: str) -> tuple[tuple[str, str], ...]:
+        return self._token.metadata(name)
+
+
+def test_every_stream_shows_papers_anew_and_a_worker_whose_papers_are_over_is_told(
+    ring: Ring, make_link: MakeLink
+) -> None:
+    trust = Dialled()
+    link = make_link(ring, trust=trust)
+    link.contract()
+    until(lambda: ring.desk.workers == ["ann"])
+    before = trust.channels
+    ring.kill()
+    ring.start(ring.port)
+    until(lambda: ring.desk.workers == ["ann"])
+    assert trust.channels > before
+    trust.fails = TrustError("certificate.pem ended yesterday; run `skygarden certs` again")
+    ring.kill()
+    with pytest.raises(TrustError, match="ended yesterday; run `skygarden certs` again"):
+        link.ask()
+
+
+def test_an_address_that_is_none_is_told(ring: Ring, make_link: MakeLink) -> None:
+    with pytest.raises(OptionError, match="an address is HOST:PORT"):
+        make_link(ring, learner="nowhere").contract()
+    with pytest.raises(TrustError, match="plain text is spoken on this machine only"):
+        make_link(ring, learner="10.1.2.3:50051").contract()

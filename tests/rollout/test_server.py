@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,7 @@ from rollout.codec import PROTOCOL, decode_head
 from rollout.desk import CREDITS, Patience
 from rollout.keys import Key
 from rollout.seat import OUTBOX, Refused
-from rollout.server import RolloutServer
+from rollout.server import RolloutServer, longest_message
 from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.proxy import Proxy
@@ -128,12 +127,12 @@ def test_messages_may_be_larger_than_4_mebibytes_but_not_than_a_report_can_be(ma
     came = decode_head(asked.head, Head(1024, torch.Generator()))
     assert torch.equal(came["hidden.weight"], head_of(0, 1024)["hidden.weight"])
     message = sent(0, 0, 5, 25_000)
-    assert 4 * 2**20 < message.ByteSize() < 8 * 2**20
+    assert 4 * 2**20 < message.ByteSize() < longest_message(ring.desk.contract) < 6 * 2**20
     ann.say(episode=message)
     assert ann.hear("acknowledged").key == message.key
     ((episode, _),) = ring.server.wait([0], PATIENCE)
     assert episode.features.shape == (100, 25_000)
-    ann.say(episode=sent(0, 1, 5, 50_000))
+    ann.say(episode=sent(0, 1, 5, 26_000))
     assert ann.refusal()[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -354,18 +353,6 @@ def test_who_does_not_read_what_it_is_told_is_hung_up_on(make_ring: MakeRing, ca
     until(lambda: not server._calls)  # the system itself would have given up after the keepalive's 10 seconds
 
 
-def test_a_flood_of_messages_fills_no_memory(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has an answer of 20 KB, which nobody reads."""
-    monkeypatch.setattr("rollout.server._RATE", 1e6)
-    ann = ring.raw()
-    ann.hello()
-    wordy = wire.Key(worker="x" * 20_000, incarnation=1)
-    for _ in range(2000):
-        ann.say(dropped=wire.Dropped(key=wordy))
-    until(lambda: ring.desk.workers == [])
-    assert ring.desk.counts.refused < 2000
-
-
 def test_who_falls_silent_is_hung_up_on_and_what_it_had_is_for_others(make_ring: MakeRing) -> None:
     ring = make_ring(Patience(heartbeat=0.1, silence=0.5))
     ring.server.post(assignment(0, 5))
@@ -409,30 +396,6 @@ def test_a_worker_that_hangs_up_has_left(ring: Ring) -> None:
     ann.end()
     until(lambda: ring.desk.workers == [])
     assert ann.rest() == []
-
-
-def test_who_says_too_much_is_read_no_faster_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rollout.server import _BURST, _RATE, _Pace
-
-    now, slept = [100.0], [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-        slept[0] += seconds
-
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", sleep)
-    pace = _Pace()
-    for _ in range(int(_BURST)):
-        pace.keep()
-    assert slept == [0.0]
-    for _ in range(1000):
-        pace.keep()
-    assert slept == [pytest.approx(1000 / _RATE)]
-    now[0] += 1e6
-    for _ in range(int(_BURST)):
-        pace.keep()
-    assert slept == [pytest.approx(1000 / _RATE)]
 
 
 # The end
