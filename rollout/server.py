@@ -1,9 +1,10 @@
 """The learner's side of the wire: a gRPC server before the desk.
 
 A stream holds a thread for what goes out and one for what comes in. What callers may cost us is bounded, by the figures
-of `rollout.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at most, however
-many connections and calls it makes: eight messages that come and two that go, the largest being a head of 4.5 MB, nine
-reports on their way to the disk, and 256 short notes that it has not read. It is read no faster than it was agreed.
+of `rollout.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at most,
+however many connections and calls it makes: eight messages that come and two that go, the largest being a head of
+4.5 MB, nine reports on their way to the disk, and 256 short notes that it has not read. It is read no faster than it was
+agreed.
 """
 
 import logging
@@ -211,7 +212,8 @@ class RolloutServer:
                 time.sleep(pace.spend(self._door.limits.refusal if seat.refused > refused else 1))
         except grpc.RpcError:  # the worker is gone, which the call's own end tells
             pass
-        self._desk.leave(seat, for_good=for_good)
+        finally:
+            self._desk.leave(seat, for_good=for_good)
 
     def _hear(self, seat: Seat, message: wire.FromWorker, data: bytes) -> bool:
         """Do what a message says; returns whether its worker leaves for good."""
