@@ -101,17 +101,17 @@ def page(found: Measured, head_price: float | None, render_price: float | None) 
     return f"""# How far one learner goes
 
 Made by `python bench/scale.py` on {os.cpu_count()} cores, with what the largest policy (103M) sends: episodes of
-{found.episode:,} bytes up, heads of {found.head:,} down. There one learner takes in **{found.taken_in:,.0f} episodes/s**
-(received, checked, on disk, acknowledged), with the simulated workers on the same cores, and learns from
-**{found.learnt:,.0f} episodes/s** with the paper's loss and a reward model on one core. A game gives
-{EPISODES_AN_HOUR:,.1f} episodes an hour, as in the paper.
+{found.episode:,} bytes up, heads of {found.head:,} down. There one learner takes in
+**{found.taken_in:,.0f} episodes/s** (received, checked, on disk, acknowledged; the simulated workers are on the same
+cores), and learns from **{found.learnt:,.0f} episodes/s** with the paper's loss and a reward model on one core. A game
+gives {EPISODES_AN_HOUR:,.1f} episodes an hour, as in the paper.
 
 {table}
 
 - *Up* is episodes; the policy itself is fetched once a worker. *Down* is the head, once an episode if each is played by
   another version; a worker that plays several episodes with one version fetches it once.
-- A batch of 16 keeps 16 games busy. For more, let the batch or `--max-policy-lag` grow with them: G games want batches of
-  G, or a lag of G / 16 - 1 updates.
+- A batch of 16 keeps 16 games busy. For more, let the batch or `--max-policy-lag` grow with them: G games want a batch
+  of G, or a lag of G / 16 - 1.
 - The learner computes on one core. *Learning* beyond 100% is more than one learner can do today; so is what exceeds
   *taking in* or the learner's network, where a batch that grows with the games means fewer versions to send.
 - The journal is deleted up to the last checkpoint: its size on disk stays near {2 * 64} MB.
