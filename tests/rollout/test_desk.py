@@ -807,14 +807,18 @@ def test_threads_that_come_and_go_play_every_seed_once(make_episode: Make, tmp_p
                     key, number = Key(name, incarnation, next(sequences)), note.assignment.number
                     report = played(episodes[note.assignment.seeds[index]], key, number, index)
                     desk.accept(seat, report, message(report))
-                    if moods.random() < 0.05:
-                        desk.look_around()
                 desk.ready(seat)
             desk.leave(seat, for_good=moods.random() < 0.5)
+
+    def look_around(desk: Desk) -> None:  # else who sent more than it may would wait for ever
+        while not desk.closed:
+            desk.look_around()
+            threading.Event().wait(0.02)
 
     with closing(Journal(tmp_path)) as journal:
         desk = Desk(CONTRACT, journal)
         threads = [threading.Thread(target=work, args=(name, desk), daemon=True) for name in ("ann", "bob", "cid")]
+        threads.append(threading.Thread(target=look_around, args=(desk,), daemon=True))
         for thread in threads:
             thread.start()
         for number in range(60):

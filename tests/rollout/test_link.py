@@ -1,12 +1,10 @@
 """Laws of a worker's link: whatever happens to the connection or the learner, each report is delivered once."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -228,7 +226,7 @@ def test_no_more_is_under_way_than_was_agreed(
     disk = threading.Event()
     disk.set()
     # The learner's disk alone: the worker's own goes on.
-    monkeypatch.setattr("rollout.journal.os", SimpleNamespace(**{**vars(os), "fsync": lambda _: disk.wait(PATIENCE)}))
+    monkeypatch.setattr("rollout.journal.sync_file", lambda _: disk.wait(PATIENCE))
     link = make_link(ring)
     ring.server.post(assignment(0, *range(30)))
     asked = link.ask()
