@@ -1,6 +1,7 @@
 """How weights start, in what precision and where they are used. Random numbers come from a given generator."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -58,10 +59,15 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     """
     optimizer.zero_grad()
     torch.autograd.backward(loss)
-    norm = float(torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip))
+    norm = clip_gradient([p for group in optimizer.param_groups for p in group["params"]], clip)
     if math.isfinite(norm):
         optimizer.step()
     return norm
+
+
+def clip_gradient(parameters: Sequence[Tensor], clip: float) -> float:
+    """Scale a gradient that is longer than `clip` down to it; returns the norm that it had."""
+    return float(torch.nn.utils.clip_grad_norm_(parameters, clip))
 
 
 def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:

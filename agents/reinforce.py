@@ -10,11 +10,12 @@ as long as that is not far from it (Schulman et al., 2017).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.critic import Critic
 from agents.parameters import descend
@@ -145,6 +146,90 @@ def importance_weights(log_probs: Tensor, behaviour: Tensor, advantage: Tensor, 
     return ratio.masked_fill(there, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A batch, and what all passes over it have in common."""
+
+    batch: EpisodeBatch
+    features: Tensor  # (B, T, width) float32
+    played: Tensor  # (B, T) bool
+    reference: Tensor  # (B, T, 68), logits of the reference policy, at the temperature
+    advantage: Tensor  # (B, T)
+    temperature: float  # that the episodes were played at
+    stale: bool  # whether an older head played some of them, so that importance weights are due at once
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a pass descends, and what it is made of; scalars."""
+
+    total: Tensor
+    loss: Tensor  # of REINFORCE alone
+    kl: Tensor  # nats, summed over an episode
+    entropy: Tensor  # likewise
+    weights: Tensor  # (B, T), importance weights
+
+
+def new_optimizer(parameters: Iterable[nn.Parameter], config: ReinforceConfig) -> torch.optim.AdamW:
+    """The optimizer of a head."""
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+@torch.no_grad()
+def prepare(
+    batch: EpisodeBatch,
+    reference: Head,
+    config: ReinforceConfig,
+    critic: Critic,
+    *,
+    stale: bool = False,
+    temperature: float = 1.0,
+) -> Lesson:
+    """What can be said of a batch before the first pass over it; the arguments are those of `update_head`."""
+    features = batch.features.float()
+    before = tempered(reference.logits(features), temperature)
+    return Lesson(batch, features, batch.played, before, advantages(batch, config, critic), temperature, stale)
+
+
+def objective(logits: Tensor, lesson: Lesson, config: ReinforceConfig, number: int) -> Objective:
+    """What a pass descends.
+
+    Args: logits: (B, T, 68) float32, of the head that learns for the lesson's features. number: of the pass, from 0.
+    """
+    logits, played, count = tempered(logits, lesson.temperature), lesson.played, len(lesson.played)
+    log_probs = log_prob(logits, lesson.batch.actions)
+    weights = torch.ones_like(log_probs)
+    if lesson.stale or number:
+        weights = importance_weights(log_probs, lesson.batch.log_probs, lesson.advantage, config.trust)
+    divergence = (kl_divergence(logits, lesson.reference) * played).sum() / count
+    spread = (entropy(logits) * played).sum() / count
+    loss = reinforce_loss(log_probs, played, lesson.advantage, weights)
+    return Objective(
+        loss + config.kl * divergence - config.entropy * spread, loss, divergence, spread, weights.detach()
+    )
+
+
+def report(done: Objective, lesson: Lesson, norm: float) -> Update:
+    """What a pass reports.
+
+    Args: norm: of its gradient, before clipping.
+    Raises: DivergedError: that is not a finite number, and the weights must stay as they are.
+    """
+    if not math.isfinite(norm):
+        raise DivergedError(f"this batch gives loss {done.loss.item()} and gradient {norm}; lower the learning rate")
+    played = lesson.played
+    steps = float(played.sum()) / len(played)
+    weight = float((done.weights * played).sum()) / len(played) / steps
+    reward = lesson.batch.rewards.mean().item()
+    return Update(reward, done.kl.item() / steps, done.entropy.item() / steps, weight, norm)
+
+
+def learn_rewards(critic: Critic, batch: EpisodeBatch) -> None:
+    """Let a critic learn what the episodes of a batch were worth."""
+    played = batch.played
+    critic.learn(batch.features.float()[played], batch.rewards[:, None].expand(played.shape)[played])
+
+
 def update_head(
     head: Head,
     reference: Head,
@@ -163,26 +248,11 @@ def update_head(
     Returns: what the last pass saw.
     Raises: DivergedError: the loss or its gradient is not finite; the weights are as before that pass.
     """
-    features, played = batch.features.float(), batch.played
-    with torch.no_grad():
-        before = tempered(reference.logits(features), temperature)
-        advantage = advantages(batch, config, critic)
+    lesson = prepare(batch, reference, config, critic, stale=stale, temperature=temperature)
     update: Update | None = None
     for number in range(config.passes):
-        logits = tempered(head.logits(features), temperature)
-        log_probs = log_prob(logits, batch.actions)
-        weights = torch.ones_like(log_probs)
-        if stale or number:
-            weights = importance_weights(log_probs, batch.log_probs, advantage, config.trust)
-        divergence = (kl_divergence(logits, before) * played).sum() / len(played)
-        spread = (entropy(logits) * played).sum() / len(played)
-        loss = reinforce_loss(log_probs, played, advantage, weights)
-        norm = descend(optimizer, loss + config.kl * divergence - config.entropy * spread, config.clip)
-        if not math.isfinite(norm):
-            raise DivergedError(f"this batch gives loss {loss.item()} and gradient {norm}; lower the learning rate")
-        steps = float(played.sum()) / len(played)
-        weight = float((weights * played).sum()) / len(played) / steps
-        update = Update(batch.rewards.mean().item(), divergence.item() / steps, spread.item() / steps, weight, norm)
+        done = objective(head.logits(lesson.features), lesson, config, number)
+        update = report(done, lesson, descend(optimizer, done.total, config.clip))
     assert update is not None
-    critic.learn(features[played], batch.rewards[:, None].expand(played.shape)[played])
+    learn_rewards(critic, batch)
     return update

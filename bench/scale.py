@@ -110,8 +110,8 @@ Made by `python bench/scale.py` on {os.cpu_count()} cores, with what the largest
 
 - *Up* is episodes; the policy itself is fetched once a worker. *Down* is the head, once an episode if each is played by
   another version; a worker that plays several episodes with one version fetches it once.
-- A batch of 16 keeps 16 games busy. For more, let the batch or `--max-policy-lag` grow with them: G games want batches of
-  G, or a lag of G / 16 - 1 updates.
+- A batch of 16 keeps 16 games busy. For more, let the batch or `--max-policy-lag` grow with them: G games want a batch
+  of G, or a lag of G / 16 - 1.
 - The learner computes on one core. *Learning* beyond 100% is more than one learner can do today; so is what exceeds
   *taking in* or the learner's network, where a batch that grows with the games means fewer versions to send.
 - The journal is deleted up to the last checkpoint: its size on disk stays near {2 * 64} MB.

@@ -68,7 +68,10 @@ def collect(
     if envs.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         raise OptionError("collecting takes environments with autoreset_mode NEXT_STEP")
     for start in range(0, len(seeds), envs.num_envs):
-        yield from _Round(envs, agent, seeds[start : start + envs.num_envs]).play(padded, stop)
+        episodes = _Round(envs, agent, seeds[start : start + envs.num_envs]).play(padded, stop)
+        yield from episodes
+        if not episodes:  # it was stopped: a real game is not reset for the others
+            return
 
 
 class _Round:

@@ -9,63 +9,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Final
 
 from torch import Tensor
 
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError
+from rollout.asked import Asked
 from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
 from rollout.journal import Journal
-from rollout.keys import Key, KeySet
+from rollout.keys import Key
 from rollout.loans import Loans
-from rollout.reports import Dropped, Played, Report, recall_report, written
-from rollout.seat import Acknowledged, Finished, Given, Refused, Seat
-from rollout.status import DeskStatus, WorkerStatus
+from rollout.reports import Counts, Dropped, Report, written
+from rollout.seat import Acknowledged, Finished, Patience, Seat
+from rollout.status import DeskStatus
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
 _HELD: Final = 64  # assignments that a worker may say it has
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a desk waits for a worker, in seconds, before it lends to another what that one was to play."""
-
-    heartbeat: float = 2.0  # in which either side says something
-    silence: float = 10.0  # without a word, or without a connection
-    standstill: float = 60.0  # with an assignment and without a step
-
-
-@dataclass(slots=True)
-class Counts:
-    """Reports since the desk was opened."""
-
-    accepted: int = 0
-    repeated: int = 0
-    refused: int = 0
-    dropped: int = 0
-    recovered: int = 0  # from the journal
-
-
-@dataclass(slots=True)
-class _Open:
-    """An assignment and what has come of it."""
-
-    assignment: Assignment
-    reports: dict[int, Report] = field(default_factory=dict[int, Report])
-    coming: set[int] = field(default_factory=set[int])  # on their way into the journal
-
-    @property
-    def done(self) -> bool:
-        return len(self.reports) == len(self.assignment.seeds)
-
-    @property
-    def wanted(self) -> tuple[int, ...]:
-        return tuple(k for k in range(len(self.assignment.seeds)) if k not in self.reports and k not in self.coming)
 
 
 class Desk:
@@ -90,14 +54,11 @@ class Desk:
             journal.on_failure(self.close)
         self._lock = threading.Condition()
         self._loans = Loans()
-        self._open: dict[int, _Open] = {}
+        self._asked = Asked(contract)
         self._seats: list[Seat] = []
         self._last: dict[str, Seat] = {}  # of every worker that ever came
-        self._keys = KeySet()  # of what is in
         self._writing: dict[Key, Seat] = {}  # what is on its way into the journal, and who is to hear of it
-        self._early: dict[int, list[tuple[Seat, Report, bytes]]] = {}  # of assignments that are not posted yet
-        self._recovered: dict[int, list[Report]] = {}
-        self._newest = -1  # assignment that was posted
+        self._early: list[tuple[Seat, Report, bytes]] = []  # of assignments that are not posted yet
         self._closed: str | None = None  # why
 
     @property
@@ -111,18 +72,13 @@ class Desk:
         Raises: CheckpointError: these are no keys.
         """
         with self._lock:
-            self._keys = KeySet() if keys is None else KeySet.of_tensor(keys)
-            self._newest = first - 1
-            for data in self._journal.reports(first) if self._journal else ():
-                report = recall_report(data)
-                if report.key:
-                    self._keys.add(report.key)
-                self._recovered.setdefault(report.assignment, []).append(report)
+            self._asked.recover(keys, first, self._journal.reports(first) if self._journal else ())
+            self._take_early()
 
     def keys(self) -> Tensor:
         """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
         with self._lock:
-            return self._keys.tensor()
+            return self._asked.keys.tensor()
 
     def saved(self, below: int) -> None:
         """A checkpoint holds what followed from the assignments below this one."""
@@ -136,21 +92,13 @@ class Desk:
         """
         with self._lock:
             number = assignment.number
-            self._newest = max(self._newest, number)
-            opened = self._open[number] = _Open(assignment)
-            for report in self._recovered.pop(number, ()):
-                if isinstance(report, Played):
-                    self._compare(assignment, report)
-                opened.reports[report.index] = report
-                self.counts.recovered += 1
-            if not opened.done:
+            self.counts.recovered += self._asked.post(assignment)
+            if not self._asked.done(number):
                 self._loans.offer(number)
                 for seat in self._seats:
                     if number in seat.claims:
                         self._loans.lend(number, seat)
-            for seat, report, data in self._early.pop(number, ()):
-                seat.under_way -= 1
-                self.accept(seat, report, data)
+            self._take_early()
             self._hand_out()
             self._lock.notify_all()
 
@@ -161,7 +109,10 @@ class Desk:
         Raises: DeliveryError: nothing came for so long, or the desk was closed.
         """
         with self._lock:
-            while not all(self._open[number].done for number in numbers):
+            for number in self._asked.reopen(numbers):
+                self._loans.offer(number)
+            self._hand_out()
+            while not all(self._asked.done(number) for number in numbers):
                 if self._closed:
                     raise DeliveryError(self._closed)
                 if not self._lock.wait(patience):
@@ -170,9 +121,7 @@ class Desk:
                         f"nothing came from the workers for {patience:g} seconds ({names} is connected); "
                         "look at their logs and start them again: the run goes on from its last checkpoint"
                     )
-            done = [self._open.pop(number) for number in numbers]
-            reports = [opened.reports[index] for opened in done for index in sorted(opened.reports)]
-            return [(report.episode, report.stamp) for report in reports if isinstance(report, Played)]
+            return self._asked.take(numbers)
 
     def close(self, reason: str = "this learner has stopped") -> None:
         """Send everybody home; whoever waits is told the reason."""
@@ -218,21 +167,21 @@ class Desk:
     def ready(self, seat: Seat) -> None:
         """A worker is free: all its reports are sent, and those from before its process started are answered."""
         with self._lock:
-            self._hear(seat, moved=True)
+            seat.hear(self._clock())
             if seat not in self._seats:
                 return
             for number in self._loans.of(seat):
-                for index in self._open[number].wanted:
+                for index in self._asked.wanted(number):
                     self._give_up(number, index, f"worker {seat.worker} asked for more and had not reported it")
             self._loans.end_others(seat)  # they died with an earlier process
+            seat.claims.clear()  # so it has none
             seat.ready = True
             self._hand_out()
 
     def beat(self, seat: Seat, steps: int, episodes: int, spooled: int) -> None:
         """A worker is alive; see `rollout.v1.Heartbeat`."""
         with self._lock:
-            self._hear(seat, moved=steps != seat.steps)
-            seat.told(seat.heard, steps, episodes, spooled)
+            seat.told(self._clock(), steps, episodes, spooled)
 
     def accept(self, seat: Seat, report: Report, data: bytes = b"") -> None:
         """Take in a report; the answer, which may be a refusal, goes to the seat's outbox when the report is durable.
@@ -240,42 +189,47 @@ class Desk:
         Args: data: the message that it came in, for the journal.
         """
         with self._lock:
-            self._hear(seat, moved=True)
-            key = report.key
-            if key is None:
-                raise DataError("a report has a key")
-            if key.worker != seat.worker or key.incarnation > seat.incarnation:
-                # Before all else: nobody gets the answer to another's report.
-                reason = f"this is worker {seat.worker}/{seat.incarnation}, and the episode names {key!r:.100}"
-                self.refuse(seat, key, report.assignment, report.index, reason)
-            elif key in self._keys:
-                self.counts.repeated += 1
-                seat.tell(Acknowledged(key))
-            elif key in self._writing:
-                self.counts.repeated += 1
-                self._writing[key] = seat
-            elif report.assignment > self._newest:
-                self._use_credit(seat)
-                self._early.setdefault(report.assignment, []).append((seat, report, data))
-            else:
-                try:
-                    opened = self._check(report)
-                except DataError as error:
-                    self.refuse(seat, key, report.assignment, report.index, str(error))
-                    return
-                self._use_credit(seat)
-                self._writing[key] = seat
-                self._write(opened, report, data)
+            seat.hear(self._clock())
+            self._accept(seat, report, data)
+
+    def _accept(self, seat: Seat, report: Report, data: bytes) -> None:
+        key = report.key
+        if key is None:
+            raise DataError("a report has a key")
+        try:
+            seat.check(key)  # before all else: nobody gets the answer to another's report
+        except DataError as error:
+            self.refuse(seat, key, report.assignment, report.index, str(error))
+            return
+        if key in self._asked.keys:
+            self.counts.repeated += 1
+            seat.tell(Acknowledged(key))
+        elif key in self._writing:
+            self.counts.repeated += 1
+            self._writing[key].under_way -= 1
+            self._writing[key] = seat
+            seat.use_credit(CREDITS)
+        elif report.assignment > self._asked.newest:
+            seat.use_credit(CREDITS)
+            self._early.append((seat, report, data))
+        else:
+            try:
+                self._asked.check(report)
+            except DataError as error:
+                self.refuse(seat, key, report.assignment, report.index, str(error))
+                return
+            seat.use_credit(CREDITS)
+            self._writing[key] = seat
+            self._write(report, data)
 
     def refuse(self, seat: Seat, key: Key, assignment: int, index: int, reason: str) -> None:
         """Turn a report away; if it was one that this worker was to make, its place stays empty."""
         with self._lock:
-            self._hear(seat, moved=True)
+            seat.hear(self._clock())
             self.counts.refused += 1
-            seat.refused += 1
             log.warning("refused episode %d of worker %s/%d: %s", key.sequence, seat.worker, key.incarnation, reason)
-            seat.tell(Refused(key, reason))
-            if assignment in self._loans.of(seat) and index in self._open[assignment].wanted:
+            seat.refuse(key, reason)
+            if assignment in self._loans.of(seat) and index in self._asked.wanted(assignment):
                 self._give_up(assignment, index, reason)
 
     def leave(self, seat: Seat, *, for_good: bool = False) -> None:
@@ -286,21 +240,14 @@ class Desk:
                 self.look_around()
 
     def look_around(self) -> None:
-        """End what has waited too long: loans of those who are away, seats of the silent and of those that stand still.
-
-        To be called every second or so.
-        """
+        """Every second or so: end the loans of those who are away, the seats of the silent and of who stands still."""
         with self._lock:
             if self._closed:
                 return
             now, patience = self._clock(), self.patience
             for seat in list(self._seats):
-                if seat.ended:  # it does not read
-                    self._stand(seat, "does not read what it is told", now)
-                elif now - seat.heard > patience.silence:
-                    self._stand(seat, f"was not heard for {patience.silence:g} seconds", now)
-                elif self._loans.of(seat) and now - seat.moved > patience.standstill:
-                    self._stand(seat, f"stands still for {patience.standstill:g} seconds", now)
+                if why := seat.lost(now, patience, plays=bool(self._loans.of(seat))):
+                    self._stand(seat, why, now)
             self._loans.expire(now)
             self._hand_out()
 
@@ -313,109 +260,56 @@ class Desk:
         """How it is going."""
         with self._lock:
             now, (waiting, playing) = self._clock(), self._loans.counts()
-            workers = tuple(
-                WorkerStatus(
-                    name=worker,
-                    incarnation=seat.incarnation,
-                    connected=seat in self._seats,
-                    silent=now - seat.heard,
-                    playing=tuple(self._loans.of(seat)),
-                    steps=seat.steps,
-                    episodes=seat.episodes,
-                    spooled=seat.spooled,
-                    steps_per_second=seat.steps_per_second if seat in self._seats else 0.0,
-                    accepted=seat.accepted,
-                    refused=seat.refused,
-                )
-                for worker, seat in sorted(self._last.items())
-            )
-            return DeskStatus(run=self.run, workers=workers, waiting=waiting, playing=playing, **asdict(self.counts))
-
-    def _check(self, report: Report) -> _Open:
-        """The assignment that a report belongs to.
-
-        Raises: DataError: it is not what was asked for.
-        """
-        opened = self._open.get(report.assignment)
-        if opened is None:
-            raise DataError(f"assignment {report.assignment} is over")
-        if report.index >= len(opened.assignment.seeds):
-            raise DataError(f"assignment {report.assignment} has no number {report.index}")
-        if report.index not in opened.wanted:
-            raise DataError(f"number {report.index} of assignment {report.assignment} is there already")
-        if isinstance(report, Played):
-            self._compare(opened.assignment, report)
-        return opened
-
-    def _compare(self, asked: Assignment, report: Played) -> None:
-        episode, stamp, contract = report.episode, report.stamp, self.contract
-        if asked.seeds[stamp.index] != episode.seed:
-            raise DataError(f"seed {episode.seed} is not number {stamp.index} of the assignment")
-        needed = (asked.version, contract.trunk, contract.context, contract.width)
-        given = (stamp.version, stamp.trunk, stamp.context, episode.features.shape[1])
-        for name, need, got in zip(("version", "trunk", "context", "width"), needed, given, strict=True):
-            if need != got:
-                raise DataError(f"{name} {str(need)[:12]} was asked for, and {str(got)[:12]} played")
-        if not abs(stamp.temperature - contract.temperature) <= 1e-6:  # nor is NaN near it
-            raise DataError(f"temperature {contract.temperature} was asked for, and {stamp.temperature} played")
+            last = [self._last[worker] for worker in sorted(self._last)]
+            seen = tuple(seat.status(now, connected=seat in self._seats, playing=self._loans.of(seat)) for seat in last)
+            return DeskStatus(run=self.run, workers=seen, waiting=waiting, playing=playing, **asdict(self.counts))
 
     def _give_up(self, number: int, index: int, reason: str) -> None:
         dropped = Dropped(None, number, index, reason)
-        self._write(self._open[number], dropped, written(dropped))
+        self._write(dropped, written(dropped))
 
-    def _write(self, opened: _Open, report: Report, data: bytes) -> None:
-        opened.coming.add(report.index)
+    def _write(self, report: Report, data: bytes) -> None:
+        self._asked.expect(report)
         if self._journal:
-            self._journal.add(data, report.assignment, lambda: self._take_in(opened, report))
+            self._journal.add(data, report.assignment, lambda: self._take_in(report))
         else:
-            self._take_in(opened, report)
+            self._take_in(report)
 
-    def _take_in(self, opened: _Open, report: Report) -> None:
+    def _take_in(self, report: Report) -> None:
         """A report is durable."""
         with self._lock:
-            opened.coming.discard(report.index)
-            opened.reports[report.index] = report
+            self._asked.enter(report)
             if report.key:
-                self._keys.add(report.key)
-                seat = self._writing.pop(report.key)
-                seat.under_way -= 1
-                seat.accepted += 1
-                seat.tell(Acknowledged(report.key))
+                self._writing.pop(report.key).acknowledge(report.key)
             if isinstance(report, Dropped):
                 self.counts.dropped += 1
-                log.warning(
-                    "episode %d of assignment %d is dropped: %s", report.index, report.assignment, report.reason
-                )
+                log.warning("%s", report)
             else:
                 self.counts.accepted += 1
-            if opened.done:
+            if self._asked.done(report.assignment):
                 self._loans.close(report.assignment)
             self._lock.notify_all()
 
-    def _hear(self, seat: Seat, *, moved: bool) -> None:
-        seat.heard = self._clock()
-        if moved:
-            seat.moved = seat.heard
-
-    def _use_credit(self, seat: Seat) -> None:
-        seat.under_way += 1
-        if seat.under_way > CREDITS:
-            seat.ended = True  # it does not keep to what was agreed
+    def _take_early(self) -> None:
+        """Take in what came before its assignment was posted; what is early still waits on."""
+        early, self._early = self._early, []
+        for seat, report, data in early:
+            seat.under_way -= 1
+            self._accept(seat, report, data)
 
     def _stand(self, seat: Seat, why: str, until: float) -> None:
         self._seats.remove(seat)
         seat.end()
         log.warning("worker %s/%d %s", seat.worker, seat.incarnation, why)
         self._loans.limit(seat, until)
-        for number, waiting in list(self._early.items()):
-            waiting[:] = [early for early in waiting if early[0] is not seat]  # it keeps them, and comes again
-            if not waiting:
-                del self._early[number]
+        self._early = [early for early in self._early if early[0] is not seat]  # it keeps them, and comes again
 
     def _hand_out(self) -> None:
         for seat in self._seats:
-            if seat.ready and not seat.ended and (number := self._loans.next()) is not None:
-                seat.ready = False
-                self._loans.lend(number, seat)
-                seat.moved = self._clock()
-                seat.tell(Given(self._open[number].assignment, self._open[number].wanted))
+            if not seat.ready or seat.ended:
+                continue
+            missing = (number for number in self._loans.waiting if self._asked.wanted(number))
+            if (number := next(missing, None)) is None:  # what else waits is on its way into the journal
+                return
+            self._loans.lend(number, seat)
+            seat.give(self._asked.assignment(number), self._asked.wanted(number), self._clock())

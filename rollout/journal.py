@@ -13,14 +13,16 @@ import secrets
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import IO, Final
 
 from envs.errors import CheckpointError, DeliveryError
+from rollout.disk import sync_file, sync_names
 
-_HEADER: Final = Struct("<IIQ")  # bytes of the report, their CRC-32, the assignment that it belongs to
+_HEADER: Final = Struct("<IIQ")  # bytes of the report, CRC-32, the assignment that it belongs to
 _SUFFIX: Final = ".journal"
 _SEGMENT: Final = 64 * 2**20  # bytes after which another is begun
 _UNWRITTEN: Final = 64 * 2**20  # bytes that may wait for the disk
@@ -107,7 +109,8 @@ class Journal:
             self._failed(f"the journal {self._folder} cannot be written: {error}; free some space and start again")
         finally:
             if self._file:
-                self._file.close()
+                with suppress(OSError):  # it tries once more to write what it could not
+                    self._file.close()
 
     def _write(self) -> bool:
         """Write what waits; returns whether there may be more."""
@@ -129,10 +132,9 @@ class Journal:
     def _append(self, reports: list[tuple[bytes, int]]) -> None:
         file = self._open_segment()
         for report, assignment in reports:
-            file.write(_HEADER.pack(len(report), zlib.crc32(report), assignment))
+            file.write(_HEADER.pack(len(report), _checksum(report, assignment), assignment))
             file.write(report)
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
         segment = self._segments[-1]
         segment.newest = max(segment.newest, *(assignment for _, assignment in reports))
 
@@ -144,6 +146,7 @@ class Journal:
             number = int(self._segments[-1].path.stem) + 1 if self._segments else 0
             self._segments.append(_Segment(self._folder / f"{number:08d}{_SUFFIX}", -1))
             self._file = self._segments[-1].path.open("xb")
+            sync_names(self._folder)
         return self._file
 
     def _remove(self, below: int) -> None:
@@ -157,12 +160,18 @@ def read_segment(path: Path) -> Iterator[tuple[bytes, int]]:
     """The reports of a segment and their assignments, up to where it was cut off."""
     with path.open("rb") as file:
         while header := file.read(_HEADER.size):
-            size, checksum, assignment = _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 1, 0)
+            start = file.tell() - len(header)
+            size, checksum, assignment = _HEADER.unpack(header.ljust(_HEADER.size, b"\0"))
             report = file.read(size)
-            if len(report) != size or zlib.crc32(report) != checksum:
-                log.warning("%s ends at byte %d: the learner was stopped while it wrote", path, file.tell())
+            if len(report) != size or _checksum(report, assignment) != checksum:
+                log.warning("%s ends at byte %d: the learner was stopped while it wrote", path, start)
                 return
             yield report, assignment
+
+
+def _checksum(report: bytes, assignment: int) -> int:
+    """Of all that a header tells; it is not 0 for nothing, which is what a page holds that was never written."""
+    return zlib.crc32(report, zlib.crc32(assignment.to_bytes(8, "little")))
 
 
 def _newest(path: Path) -> int:
@@ -181,9 +190,16 @@ def _name_of_run(path: Path, identity: str) -> str:
     """What tells this run from every other; made when it begins."""
     if not path.exists():
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"run": secrets.token_hex(8), "identity": identity}), encoding="utf-8")
+        with partial.open("wb") as file:
+            file.write(json.dumps({"run": secrets.token_hex(8), "identity": identity}).encode())
+            sync_file(file)
         partial.replace(path)
-    known = json.loads(path.read_text(encoding="utf-8"))
-    if known["identity"] != identity:
+        sync_names(path.parent)
+    try:
+        known = json.loads(path.read_bytes())
+        name, learnt = str(known["run"]), known["identity"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error!r}): it is damaged; use another folder") from error
+    if learnt != identity:
         raise CheckpointError(f"{path.parent} holds the journal of a run with other settings; use another folder")
-    return str(known["run"])
+    return name

@@ -4,7 +4,8 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -62,10 +63,16 @@ class KeySet:
         keys = cls()
         try:
             for worker, incarnation, limits in json.loads(bytes(tensor.numpy().tobytes())):
-                numbers = [int(limit) for limit in limits]
-                if len(numbers) % 2 or numbers != sorted(set(numbers)) or not all(0 <= n <= _LARGEST for n in numbers):
-                    raise ValueError(f"{numbers} are no ranges")
-                keys._limits[str(worker), int(incarnation)] = numbers
-        except (ValueError, TypeError) as error:
+                if not isinstance(worker, str) or (worker, incarnation) in keys._limits:
+                    raise ValueError(f"{worker!r:.100} is no worker, or is there twice")
+                if not _ascend([incarnation, _LARGEST]) or len(limits) % 2 or not _ascend([*limits, _LARGEST + 1]):
+                    raise ValueError(f"{limits!r:.100} of incarnation {incarnation!r:.100} are no ranges")
+                keys._limits[worker, incarnation] = [*limits]
+        except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"the checkpoint's keys of used episodes cannot be read: {error}") from error
         return keys
+
+
+def _ascend(numbers: list[Any]) -> bool:
+    """Whether these are whole numbers from 0, each larger than the one before."""
+    return all(type(number) is int for number in numbers) and all(a < b for a, b in pairwise([-1, *numbers]))

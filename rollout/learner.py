@@ -19,7 +19,7 @@ from agents.checkpoint import Run
 from agents.critic import Critic
 from agents.inference import Context
 from agents.policy import Policy
-from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, update_head
+from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, learn_rewards, new_optimizer, update_head
 from agents.reward import RewardArtefact
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError
@@ -119,7 +119,7 @@ def train_online(
     """
     parameters = policy.train_only("head")
     settings = config.reinforce
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = new_optimizer(parameters, settings)
     fixed = lasting_settings(config)
     free = {name: value for name, value in asdict(config).items() if name not in fixed}
     run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, free)
@@ -128,7 +128,7 @@ def train_online(
     if done:
         critic.load(_with_prefix(run.extras, "critic/"))
     elif primer:
-        _prime(critic, primer, reward, trunk)
+        learn_rewards(critic, batch_of(primer, scores_of(reward, primer, trunk)))
     workers.recover(run.extras.get(_KEYS), done * config.shares)
     heads = _Heads(config.max_policy_lag, done, _with_prefix(run.extras, "head/"), policy)
     for version in heads.versions():
@@ -198,12 +198,6 @@ def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -
     return reward.score(torch.as_tensor(np.stack([episode.features for episode in episodes])), trunk)
 
 
-def _prime(critic: Critic, episodes: Sequence[Episode], reward: RewardArtefact, trunk: str) -> None:
-    steps = torch.tensor([len(episode) for episode in episodes])
-    features = torch.as_tensor(np.concatenate([episode.features[: len(episode)] for episode in episodes]))
-    critic.learn(features, scores_of(reward, episodes, trunk).repeat_interleave(steps))
-
-
 def batch_of(episodes: Sequence[Episode], rewards: Tensor) -> EpisodeBatch:
     """Episodes as one batch, padded to the longest."""
     steps = [len(episode) for episode in episodes]
@@ -231,19 +225,21 @@ def seeds_of(config: OnlineConfig, batch: int) -> range:
     return range(first, first + size)
 
 
-def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
+def assignments_of(config: OnlineConfig, batch: int) -> list[Assignment]:
+    """What a batch is made of."""
     seeds = tuple(seeds_of(config, batch))
     limits = [len(seeds) * k // config.shares for k in range(config.shares + 1)]
-    for k, (a, b) in enumerate(pairwise(limits)):
-        number = batch * config.shares + k
-        workers.post(
-            Assignment(
-                number=number,
-                version=max(0, batch - config.max_policy_lag),
-                seeds=seeds[a:b],
-                sampling_seed=(config.seed << 32) + number,
-            )
-        )
+    numbers = range(batch * config.shares, (batch + 1) * config.shares)
+    version = max(0, batch - config.max_policy_lag)
+    return [
+        Assignment(number=number, version=version, seeds=seeds[a:b], sampling_seed=(config.seed << 32) + number)
+        for number, (a, b) in zip(numbers, pairwise(limits), strict=True)
+    ]
+
+
+def _post(workers: Workers, batch: int, config: OnlineConfig) -> None:
+    for assignment in assignments_of(config, batch):
+        workers.post(assignment)
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -27,9 +27,10 @@ class Loans:
         """Have an assignment wait behind the others."""
         self._waiting.append(number)
 
-    def next(self) -> int | None:
-        """The assignment that has waited longest."""
-        return self._waiting[0] if self._waiting else None
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The assignments that wait, in the order in which they are to be lent."""
+        return tuple(self._waiting)
 
     def lend(self, number: int, seat: Seat) -> None:
         """Lend an assignment that waits."""

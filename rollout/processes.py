@@ -3,19 +3,32 @@
 import logging
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from rollout.desk import Desk
+from rollout.environments import EnvConfig
 
 TOKEN: Final = "SKYGARDEN_TOKEN"  # the environment variable in which a worker finds its token
 RESTARTS: Final = 3  # of one worker, after which the run is given up
+_ORPHANED: Final = "30"  # seconds without their learner after which workers end
 _LOOK: Final = 0.5  # seconds between looks
 _LEAVE: Final = 10.0  # seconds that a worker has to end by itself
 
 log = logging.getLogger(__name__)
+
+
+def worker_command(learner: str, env: EnvConfig, spool: Path) -> list[str]:
+    """What runs a worker beside its learner, to which its name is added.
+
+    Args: learner: HOST:PORT. env: what it plays. spool: folder for what is not answered yet.
+    """
+    command = [sys.executable, "-m", "skygarden", "worker", "--learner", learner]
+    command += ["--backend", env.backend, *([] if env.redrawn else ["--profile", env.profile])]
+    return [*command, "--spool", str(spool), "--patience", _ORPHANED, "--name"]
 
 
 class WorkerProcesses:

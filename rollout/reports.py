@@ -43,8 +43,22 @@ class Dropped:
     index: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"episode {self.index} of assignment {self.assignment} is dropped: {self.reason}"
+
 
 Report = Played | Dropped
+
+
+@dataclass(slots=True)
+class Counts:
+    """Reports since the desk was opened."""
+
+    accepted: int = 0
+    repeated: int = 0
+    refused: int = 0
+    dropped: int = 0
+    recovered: int = 0  # from the journal
 
 
 def read_report(message: wire.FromWorker) -> Report:

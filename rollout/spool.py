@@ -6,7 +6,6 @@ is of no use to the run, and was played all the same.
 """
 
 import logging
-import os
 import re
 import zlib
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from envs.errors import DeliveryError
+from rollout.disk import sync_file, sync_names
 from rollout.keys import Key
 
 _SUFFIX: Final = ".report"
@@ -62,10 +62,9 @@ class Spool:
             with partial.open("wb") as file:
                 file.write(zlib.crc32(report).to_bytes(4, "little"))
                 file.write(report)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             partial.replace(path)
-            _sync(self.folder)
+            sync_names(self.folder)
         except OSError as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -115,13 +114,3 @@ class Spool:
 
     def _path(self, key: Key) -> Path:
         return self.folder / f"{key.incarnation:020d}-{key.sequence:010d}{_SUFFIX}"
-
-
-def _sync(folder: Path) -> None:
-    """Have a folder's names on the disk, where the system can do that."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

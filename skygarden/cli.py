@@ -43,6 +43,9 @@ class _WithWorkers(_InEnv):
     listen: str | None = None  # HOST:PORT where workers come that were started elsewhere, with `skygarden worker`
     certificates: Path | None = None  # the learner's folder, as `certs` writes it
     tokens: Path | None = None  # a file of lines NAME TOKEN, in place of the workers' certificates
+    cluster: str | None = None  # HOST:PORT of a Ray cluster's head, or auto on one of its machines: workers play there
+    games: int | None = None  # at once, on the cluster; default: as many as share a batch
+    first_display: int | None = None  # of the cluster's machines, for real games; deploy/displays.sh begins with 10
     metrics_port: int | None = None  # of this machine, for Prometheus; default: a free one, which `status` finds
 
     def workplace(self) -> "Workplace":
@@ -52,6 +55,14 @@ class _WithWorkers(_InEnv):
         """
         from skygarden.workplace import Elsewhere, Here
 
+        if self.cluster:
+            from skygarden.clustering import OnRay
+
+            if self.listen or self.certificates or self.tokens:
+                raise OptionError("--cluster makes what --listen, --certificates and --tokens are for; leave them out")
+            return OnRay(address=self.cluster, games=self.games, first_display=self.first_display)
+        if self.games is not None or self.first_display is not None:
+            raise OptionError("--games and --first-display are of a cluster: add --cluster auto")
         if self.listen:
             return Elsewhere(listen=self.listen, certificates=self.certificates, tokens=self.tokens)
         if self.certificates or self.tokens:
@@ -585,6 +596,27 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Train an agent from scratch, for the reward of reaching a pad alone, and evaluate it: to compare with."""
+
+    algorithm: Annotated[Literal["ppo"], tyro.conf.Positional]  # of RLlib
+    to: Pad = "left"
+    preset: Literal["laptop", "smoke"] = "laptop"
+    steps: int | None = None  # of play; default: the preset's. A run that was stopped, or was shorter, goes on
+    episodes: int = 1000  # that are evaluated
+    out: Path = Path("runs/baseline")  # folder of the run
+    seed: int = 0
+
+    def run(self) -> None:
+        """Do it."""
+        from skygarden.baseline import baseline
+        from skygarden.presets import PPO
+
+        settings = PPO[self.preset]
+        baseline(replace(settings, steps=self.steps or settings.steps), self.to, self.episodes, self.out, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Worker(_InEnv):
     """Play for a learner elsewhere until it is done. On SIGTERM what is finished is delivered before it ends.
 
@@ -693,6 +725,7 @@ COMMANDS = {
     "reward": Reward,
     "tune": Tune,
     "online": Online,
+    "baseline": Baseline,
     "worker": Worker,
     "status": Status,
     "certs": Certs,

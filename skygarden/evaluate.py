@@ -51,7 +51,7 @@ def evaluate(
     reel.close()
     write_text(out / "results.json", json.dumps(results, indent=2))
     console = Console()
-    console.print(_table(results, title))
+    console.print(results_table(results, title))
     console.print(f"results, pictures and videos are in {out}")
     return results
 
@@ -122,7 +122,8 @@ def _share(hits: int, total: int) -> dict[str, float]:
     return {"share": hits / total, "low": low, "high": high}
 
 
-def _table(results: dict[str, Any], title: str) -> Table:
+def results_table(results: dict[str, Any], title: str) -> Table:
+    """What `summarise` returns, as a person reads it."""
     table = Table(title=title, caption="shares with 95% intervals; by spawn, counts")
     for heading in ("", "share", "from", "to", *(f"spawn {k + 1}" for k in range(SPAWNS))):
         table.add_column(heading, justify="right")

@@ -12,6 +12,7 @@ from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
 from agents.reinforce import ReinforceConfig
 from agents.reward import RewardConfig
 from rollout.learner import OnlineConfig
+from rollout.rllib.settings import PpoSettings
 
 Name = Literal["paper", "laptop", "smoke"]
 
@@ -153,3 +154,11 @@ SMOKE: Final = Preset(
 )
 
 PRESETS: Final[Mapping[Name, Preset]] = MappingProxyType({"paper": PAPER, "laptop": LAPTOP, "smoke": SMOKE})
+
+# Reinforcement learning from scratch is no part of the paper's method, but what it is compared with.
+PPO: Final[Mapping[str, PpoSettings]] = MappingProxyType(
+    {
+        "laptop": PpoSettings(),
+        "smoke": PpoSettings(steps=512, environments=4, batch_size=256, minibatch_size=128, epochs=1),
+    }
+)

@@ -5,21 +5,18 @@ wherever the games are, with certificates or tokens that they were given.
 """
 
 import secrets
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Protocol, final
 
 from envs.errors import OptionError
 from rollout.desk import Desk
 from rollout.environments import EnvConfig
-from rollout.processes import WorkerProcesses
+from rollout.processes import WorkerProcesses, worker_command
 from rollout.server import RolloutServer
 from rollout.trust import LearnerTrust, MutualTls, SharedTokens
-
-_ORPHANED: Final = "30"  # seconds without their learner after which the workers beside it end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +61,7 @@ class Here:
         """See `Workplace.open`."""
         tokens = {f"worker-{k}": secrets.token_hex(16) for k in range(job.shares)}
         with closing(RolloutServer(job.desk, job.policy, SharedTokens(tokens))) as server:
-            command = [sys.executable, "-m", "skygarden", "worker", "--learner", f"127.0.0.1:{server.port}"]
-            command += ["--backend", job.env.backend, *([] if job.env.redrawn else ["--profile", job.env.profile])]
-            command += ["--spool", str(job.out / "spool"), "--patience", _ORPHANED, "--name"]
+            command = worker_command(server.address, job.env, job.out / "spool")
             with closing(WorkerProcesses(job.desk, command, tokens, job.out)), closing(server):
                 yield server
 

@@ -17,8 +17,8 @@ from agents.reinforce import ReinforceConfig
 from agents.reward import RewardArtefact, RewardModel
 from envs.episode import Episode
 from envs.errors import CheckpointError, DeliveryError, OptionError
+from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
-from rollout.desk import Assignment, Contract
 from rollout.direct import DirectWorkers
 from rollout.learner import OnlineConfig, OnlineMetrics, batch_of, learning_rate, seeds_of, train_online
 from rollout.player import Player
@@ -63,6 +63,18 @@ class Workers:
         kept = [(episode, stamp) for episode, stamp in played if episode.seed not in self._lost]
         self.episodes += [episode for episode, _ in kept]
         return kept
+
+    def recover(self, keys: Tensor | None, first: int) -> None:
+        """As it comes."""
+        self._direct.recover(keys, first)
+
+    def keys(self) -> Tensor:
+        """As they are."""
+        return self._direct.keys()
+
+    def saved(self, below: int) -> None:
+        """As it comes."""
+        self._direct.saved(below)
 
 
 def run(

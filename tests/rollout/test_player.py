@@ -29,7 +29,7 @@ def play(content: Content) -> Play:
     """Play, and make of the episodes what can be compared."""
 
     def played(player: Player, seeds: Sequence[int], sampling_seed: int = 5) -> list[dict[str, Any]]:
-        return [content(episode) for episode in player.play(seeds, sampling_seed)]
+        return [content(episode) for _, episode in player.play(seeds, sampling_seed)]
 
     return played
 
@@ -43,7 +43,8 @@ def other() -> dict[str, Tensor]:
 
 
 def test_it_plays_a_padded_episode_from_each_seed(player: Player) -> None:
-    episodes = list(player.play([4, 7, 2], 5))
+    indices, episodes = zip(*player.play([4, 7, 2], 5), strict=True)
+    assert indices == (0, 1, 2)
     assert [(e.seed, len(e), e.jumppad) for e in episodes] == [(4, 2, "middle"), (7, 5, "middle"), (2, 4, "right")]
     assert all(episode.features.shape == (100, 32) for episode in episodes)
     assert all(episode.features.any(1).all() for episode in episodes)  # those of the black frames too
@@ -114,3 +115,34 @@ def test_who_was_closed_can_play_again(player: Player, play: Play) -> None:
     first = play(player, [4, 7])
     player.close()
     assert play(player, [4, 7]) == first
+
+
+def test_what_is_wanted_of_those_that_are_played_together_is_as_if_all_were(
+    player: Player, content: Content, walks: Any
+) -> None:
+    whole = [(index, content(episode)) for index, episode in player.play([4, 7, 2], 5)]
+    some = [(index, content(episode)) for index, episode in player.play([4, 7, 2], 5, {1, 2})]
+    assert some == whole[1:]
+    assert [walk.num_envs for walk in walks.made] == [3]
+
+
+def test_a_game_with_one_player_plays_only_what_is_wanted(policy: Policy, content: Content, walks: Any) -> None:
+    alone = Player(policy, ACTING, lambda _: walks(1))
+    assert [(index, episode.seed) for index, episode in alone.play([4, 7, 2], 5, {0, 2})] == [(0, 4), (2, 2)]
+    assert walks.made[0].rounds == 2
+
+
+def test_who_is_stopped_gives_up_what_is_being_played_and_can_play_again(
+    policy: Policy, play: Play, walks: Any
+) -> None:
+    alone = Player(policy, ACTING, lambda _: walks(1))
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 150  # 100 steps are the first episode and its black frames
+
+    assert [(index, episode.seed) for index, episode in alone.play([4, 7, 2], 5, stop=stop)] == [(0, 4)]
+    assert (asked, walks.made[0].rounds) == (151, 2)  # the third is not begun
+    assert play(alone, [4, 7, 2]) == play(Player(policy, ACTING, lambda _: walks(1)), [4, 7, 2])

@@ -1,0 +1,1 @@
+# What Skygarden uses of RLlib, typed.

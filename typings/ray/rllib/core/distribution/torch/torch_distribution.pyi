@@ -1,0 +1,3 @@
+class TorchMultiCategorical:
+    @classmethod
+    def get_partial_dist_cls(cls, *, input_lens: list[int]) -> type[TorchMultiCategorical]: ...

@@ -1,0 +1,3 @@
+from typing import Final
+
+INPUT_ENV_SPACES: Final[str]
