@@ -101,10 +101,10 @@ def page(found: Measured, head_price: float | None, render_price: float | None) 
     return f"""# How far one learner goes
 
 Made by `python bench/scale.py` on {os.cpu_count()} cores, with what the largest policy (103M) sends: episodes of
-{found.episode:,} bytes up, heads of {found.head:,} down. There one learner takes in **{found.taken_in:,.0f} episodes/s**
-(received, checked, on disk, acknowledged), with the simulated workers on the same cores, and learns from
-**{found.learnt:,.0f} episodes/s** with the paper's loss and a reward model on one core. A game gives
-{EPISODES_AN_HOUR:,.1f} episodes an hour, as in the paper.
+{found.episode:,} bytes up, heads of {found.head:,} down. There one learner takes in
+**{found.taken_in:,.0f} episodes/s** (received, checked, on disk, acknowledged; the simulated workers are on the same
+cores), and learns from **{found.learnt:,.0f} episodes/s** with the paper's loss and a reward model on one core. A game
+gives {EPISODES_AN_HOUR:,.1f} episodes an hour, as in the paper.
 
 {table}
 

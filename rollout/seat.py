@@ -21,6 +21,7 @@ class Patience:
     heartbeat: float = 2.0  # in which either side says something
     silence: float = 10.0  # without a word, or without a connection
     standstill: float = 60.0  # with an assignment and without a step
+    start: float = 600.0  # the same before its first step: a game is started, or a world compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,9 @@ class Seat:
             return "does not read what it is told, or sends more than it may"
         if now - self.heard > patience.silence:
             return f"was not heard for {patience.silence:g} seconds"
-        if plays and now - self.moved > patience.standstill:
-            return f"stands still for {patience.standstill:g} seconds"
+        longest = patience.standstill if self.steps else patience.start
+        if plays and now - self.moved > longest:
+            return f"stands still for {longest:g} seconds"
         return None
 
     def give(self, assignment: Assignment, wanted: tuple[int, ...], now: float) -> None:

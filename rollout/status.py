@@ -1,4 +1,4 @@
-"""How a run is doing: records that the learner fills, as JSON for `skygarden status` and as Prometheus metrics.
+"""How a run is doing, told by the learner and by each worker: JSON for `skygarden status`, metrics for Prometheus.
 
 They are served on this machine only, without asking who reads: nothing here is secret, and nothing can be changed. From
 elsewhere they are read through SSH, or by a Prometheus that runs beside the learner.
@@ -64,6 +64,22 @@ class RunStatus:
     metrics: dict[str, float] = field(default_factory=dict[str, float])  # of the last update, by name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnStatus:
+    """A worker, as it knows itself."""
+
+    name: str
+    connected: bool
+    connections: int  # to the learner, since its process started, as the next
+    steps: int
+    episodes: int
+    refused: int  # reports that the learner turned away
+    spooled: int  # reports that wait on the disk
+
+
+Status = RunStatus | OwnStatus
+
+
 class StatusServer:
     """Serves /metrics and /status on this machine.
 
@@ -71,7 +87,7 @@ class StatusServer:
     Raises: DeliveryError: the port is taken.
     """
 
-    def __init__(self, status: Callable[[], RunStatus], port: int = 0) -> None:
+    def __init__(self, status: Callable[[], Status], port: int = 0) -> None:
         registry = CollectorRegistry()
         registry.register(_Metrics(status))
 
@@ -111,7 +127,7 @@ class StatusServer:
 
 
 class _Metrics(Collector):
-    def __init__(self, status: Callable[[], RunStatus]) -> None:
+    def __init__(self, status: Callable[[], Status]) -> None:
         self._status = status
 
     def describe(self) -> list[Metric]:
@@ -119,39 +135,55 @@ class _Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._status()
-        desk = status.desk
-        yield CounterMetricFamily("skygarden_updates", "Updates that are done.", status.update)
-        yield GaugeMetricFamily("skygarden_updates_planned", "Updates that there are to be.", status.updates)
-        for name, value in status.metrics.items():
-            yield GaugeMetricFamily(f"skygarden_{name}", f"{name} of the last update.", value)
-        reports = CounterMetricFamily(
-            "skygarden_reports", "Reports of episodes by what became of them.", labels=["outcome"]
-        )
-        for outcome in ("accepted", "repeated", "refused", "dropped", "recovered"):
-            reports.add_metric([outcome], getattr(desk, outcome))
-        yield reports
-        assignments = GaugeMetricFamily("skygarden_assignments", "Those that are asked for.", labels=["state"])
-        for state in ("waiting", "playing"):
-            assignments.add_metric([state], getattr(desk, state))
-        yield assignments
-        yield from self._of_workers(desk.workers)
+        yield from _of_run(status) if isinstance(status, RunStatus) else _of_worker(status)
 
-    def _of_workers(self, workers: tuple[WorkerStatus, ...]) -> Iterator[Metric]:
-        gauges = {
-            "connected": "Whether the worker has a line to the learner.",
-            "silent": "Seconds since it was heard.",
-            "spooled": "Reports that wait on its disk.",
-            "steps_per_second": "Frames that it plays a second, by its last two heartbeats.",
-        }
-        counters = {
-            "steps": "Frames played since its process started.",
-            "episodes": "Episodes finished since its process started.",
-            "accepted": "Reports taken in since the learner started.",
-            "refused": "Reports refused since the learner started.",
-        }
-        for kind, helps in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
-            for name, help_ in helps.items():
-                family = kind(f"skygarden_worker_{name}", help_, labels=["worker"])
-                for worker in workers:
-                    family.add_metric([worker.name], float(getattr(worker, name)))
-                yield family
+
+def _of_run(status: RunStatus) -> Iterator[Metric]:
+    desk = status.desk
+    yield CounterMetricFamily("skygarden_updates", "Updates that are done.", status.update)
+    yield GaugeMetricFamily("skygarden_updates_planned", "Updates that there are to be.", status.updates)
+    for name, value in status.metrics.items():
+        yield GaugeMetricFamily(f"skygarden_{name}", f"{name} of the last update.", value)
+    reports = CounterMetricFamily(
+        "skygarden_reports", "Reports of episodes by what became of them.", labels=["outcome"]
+    )
+    for outcome in ("accepted", "repeated", "refused", "dropped", "recovered"):
+        reports.add_metric([outcome], getattr(desk, outcome))
+    yield reports
+    assignments = GaugeMetricFamily("skygarden_assignments", "Those that are asked for.", labels=["state"])
+    for state in ("waiting", "playing"):
+        assignments.add_metric([state], getattr(desk, state))
+    yield assignments
+    yield from _of_workers(desk.workers)
+
+
+def _of_workers(workers: tuple[WorkerStatus, ...]) -> Iterator[Metric]:
+    gauges = {
+        "connected": "Whether the worker has a line to the learner.",
+        "silent": "Seconds since it was heard.",
+        "spooled": "Reports that wait on its disk.",
+        "steps_per_second": "Frames that it plays a second, by its last two heartbeats.",
+    }
+    counters = {
+        "steps": "Frames played since its process started.",
+        "episodes": "Episodes finished since its process started.",
+        "accepted": "Reports taken in since the learner started.",
+        "refused": "Reports refused since the learner started.",
+    }
+    for kind, helps in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
+        for name, help_ in helps.items():
+            family = kind(f"skygarden_worker_{name}", help_, labels=["worker"])
+            for worker in workers:
+                family.add_metric([worker.name], float(getattr(worker, name)))
+            yield family
+
+
+def _of_worker(worker: OwnStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "skygarden_game_connected", "Whether there is a line to the learner.", float(worker.connected)
+    )
+    yield GaugeMetricFamily("skygarden_game_spooled", "Reports that wait on the disk.", worker.spooled)
+    yield CounterMetricFamily("skygarden_game_lines", "Lines to the learner so far.", worker.connections)
+    yield CounterMetricFamily("skygarden_game_frames", "Frames played.", worker.steps)
+    yield CounterMetricFamily("skygarden_game_episodes", "Episodes finished.", worker.episodes)
+    yield CounterMetricFamily("skygarden_game_refused", "Reports that the learner turned away.", worker.refused)

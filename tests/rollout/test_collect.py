@@ -177,7 +177,7 @@ def test_a_round_that_is_to_stop_has_no_episodes_and_those_before_it_are_whole(m
 def test_who_is_to_stop_at_once_plays_no_step(make: Make, ways, views) -> None:
     agent = Knowing(2, views, ways)
     assert list(collect(make(2), agent, range(4), stop=lambda: True)) == []
-    assert agent.acted == [0, 0]
+    assert agent.acted == [0]
 
 
 # What an episode holds
