@@ -2,9 +2,8 @@
 
 A stream holds a thread for what goes out and one for what comes in. What callers may cost us is bounded, by the figures
 of `rollout.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at most,
-however many connections and calls it makes: eight messages that come and two that go, the largest being a head of
-4.5 MB, nine reports on their way to the disk, and 256 short notes that it has not read. It is read no faster than it was
-agreed.
+however many connections and calls it makes: eight messages that come and two that go, the largest a head of 4.5 MB,
+nine reports on their way to the disk, and 256 short notes that it has not read. It is read at the pace that was agreed.
 """
 
 import logging
