@@ -215,6 +215,8 @@ class Desk:
         else:
             try:
                 self._asked.check(report)
+                if isinstance(report, Dropped) and not self._loans.may_drop(report.assignment, seat):
+                    raise DataError(f"assignment {report.assignment} is played by another, who may still finish it")
             except DataError as error:
                 self.refuse(seat, key, report.assignment, report.index, str(error))
                 return

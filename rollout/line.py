@@ -58,6 +58,9 @@ class State:
     asking: bool = False  # for an assignment
     leaving: bool = False
     closed: bool = False
+    connected: bool = False
+    connections: int = 0  # so far, as the next
+    refused: int = 0  # reports
     over: str | None = None  # why the learner wants no more
     failed: SkygardenError | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -130,7 +133,7 @@ class Line:
             stream = _Stream(time.monotonic())
             reason = self._talk(stream)
             with self._state.changed:
-                stream.over = True
+                stream.over, self._state.connected = True, False
                 self._state.changed.notify_all()
                 now = time.monotonic()
                 if stream.welcome:
@@ -212,6 +215,7 @@ class Line:
             elif kind == "refused":
                 key = read_key(message.refused.key)
                 log.warning("the learner refused episode %d: %s", key.sequence, message.refused.reason)
+                self._state.refused += 1
                 stream.sent.discard(key)
                 self._state.ledger.settle(key, refused=True)
             elif kind == "finished":
@@ -229,6 +233,8 @@ class Line:
             )
             return
         stream.welcome, stream.credits, stream.heartbeat = True, welcome.credits, welcome.heartbeat
+        self._state.connected = True
+        self._state.connections += 1
 
     def _say(self, stream: _Stream) -> Iterator[wire.FromWorker | bytes]:
         """What goes up in a stream; gRPC takes it from a thread of its own."""

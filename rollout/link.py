@@ -22,6 +22,7 @@ from rollout.keys import Key
 from rollout.ledger import Ledger
 from rollout.line import Line, LinkConfig, State, waits
 from rollout.server import OPTIONS, SERVICE
+from rollout.status import OwnStatus
 from rollout.wire import rollout_pb2 as wire
 
 _FETCH: Final = 600.0  # seconds for the whole policy
@@ -45,7 +46,7 @@ class Link:
     """
 
     def __init__(self, config: LinkConfig, progress: Callable[[], tuple[int, int]]) -> None:
-        self._config = config
+        self._config, self._progress = config, progress
         self._fetch: Any = None  # the call for the policy
         incarnation = time.time_ns()
         self._state: Final = State(incarnation, Ledger(config.name, incarnation))
@@ -119,6 +120,20 @@ class Link:
             with self._state.changed:
                 self._state.ledger.end(key, assignment, kept=kept)
                 self._state.changed.notify_all()
+
+    def status(self) -> OwnStatus:
+        """How it is going."""
+        with self._state.changed:
+            steps, episodes = self._progress()
+            return OwnStatus(
+                name=self._config.name,
+                connected=self._state.connected,
+                connections=self._state.connections,
+                steps=steps,
+                episodes=episodes,
+                refused=self._state.refused,
+                spooled=len(self._state.ledger),
+            )
 
     def leave(self, patience: float) -> bool:
         """Deliver what is left and say goodbye; returns whether all was delivered in so many seconds."""

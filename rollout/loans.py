@@ -48,6 +48,10 @@ class Loans:
         """What is lent to the process of a seat."""
         return [number for number, loan in self._loans.items() if self._is(loan, seat)]
 
+    def may_drop(self, number: int, seat: Seat) -> bool:
+        """Whether a worker may say that an assignment's episode will not come: it is not lent to another."""
+        return number not in self._loans or self._loans[number].worker == seat.worker
+
     def resume(self, seat: Seat) -> None:
         """A worker is back: it keeps what it says it has, and what it does not know of was lost on the way."""
         for number in self.of(seat):

@@ -6,7 +6,7 @@ It runs wherever the game does, and needs the learner's address, something to be
 import logging
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -24,6 +24,7 @@ from rollout.codec import Stamp, decode_head, encode, wire_key
 from rollout.keys import Key
 from rollout.link import Link, LinkConfig
 from rollout.player import MakeEnvs, Player
+from rollout.status import StatusServer
 from rollout.wire import rollout_pb2 as wire
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class WorkerConfig:
     device: str = "auto"
     precision: Precision = "auto"
     processors: int = 1  # that play, where there is no GPU
+    metrics_port: int | None = None  # of this machine, where Prometheus may ask; 0: a free one; None: not served
     notice: float = 20.0  # seconds between being told to leave and having left; a machine that is taken away gives 30
 
 
@@ -60,7 +62,11 @@ class _Work:
         self._leave_by: float | None = None
 
     def run(self, make_envs: MakeEnvs) -> int:
-        with closing(Link(config=self._config.link, progress=lambda: (self._steps, self._episodes))) as link:
+        with ExitStack() as stack:
+            link = stack.enter_context(closing(Link(self._config.link, lambda: (self._steps, self._episodes))))
+            if self._config.metrics_port is not None:
+                metrics = stack.enter_context(closing(StatusServer(link.status, self._config.metrics_port)))
+                log.info("metrics are at %s/metrics", metrics.address)
             done = threading.Event()
             watch = threading.Thread(target=self._watch, args=(link, done), name="leaving", daemon=True)
             watch.start()

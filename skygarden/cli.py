@@ -629,6 +629,7 @@ class Worker(_InEnv):
     authority: Path | None = None  # authority.pem of the learner, with a token
     spool: Path | None = None  # folder in which episodes wait until the learner has them
     patience: float = 300.0  # seconds without a learner after which it gives up; may be inf
+    metrics_port: int | None = None  # of this machine, where Prometheus may ask this worker
     device: str = "auto"
     processors: int = 1  # that play
 
@@ -644,6 +645,7 @@ class Worker(_InEnv):
                 authority=self.authority,
                 spool=self.spool,
                 patience=self.patience,
+                metrics_port=self.metrics_port,
                 device=self.device,
                 processors=self.processors,
             ),

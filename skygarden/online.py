@@ -19,6 +19,7 @@ from rollout.desk import Desk
 from rollout.environments import EnvConfig
 from rollout.journal import Journal
 from rollout.learner import OnlineConfig, OnlineMetrics, lasting_settings, train_online
+from rollout.lock import claim
 from rollout.store import read_episodes
 from skygarden.aims import aim_of
 from skygarden.files import write_text
@@ -70,9 +71,8 @@ def online(
     identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
     if not env.redrawn:
         identity["game"] = env.profile
-    out.mkdir(parents=True, exist_ok=True)
     whole = json.dumps([identity, lasting_settings(config), hash_of(policy_path(start))], sort_keys=True)
-    with closing(Journal(out / "journal", whole, keep=config.keep_journal)) as journal:
+    with claim(out, "learner"), closing(Journal(out / "journal", whole, keep=config.keep_journal)) as journal:
         desk = Desk(contract, journal)
         job = Job(desk=desk, policy=policy_path(start), env=env, shares=config.shares, out=out)
         with workplace.open(job) as server, one_thread():  # the workers have the other processors

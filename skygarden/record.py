@@ -20,8 +20,8 @@ from envs.window.pad import SticksConfig
 from envs.window.profile import load_profile
 from rollout.lerobot.dataset import Dataset, is_dataset
 from rollout.lerobot.faults import CheckConfig, check_episode
-from rollout.lerobot.lock import claim
 from rollout.lerobot.unfinished import finish
+from rollout.lock import claim
 from skygarden.recording.hands import Either, Hands
 from skygarden.recording.keyboard import KEYS, keyboard
 from skygarden.recording.loop import PERIOD, Ended, record_play
@@ -98,7 +98,7 @@ def record(game: Game, config: RecordConfig) -> None:
 
     console = Console()
     with ExitStack() as stack:
-        stack.enter_context(claim(config.out))
+        stack.enter_context(claim(config.out, "recorder"))
         _finish(config.out, console)
         window = find_window(game.title, game.process)
         stack.callback(window.close)
@@ -117,7 +117,7 @@ def record(game: Game, config: RecordConfig) -> None:
 
 def recover(out: Path) -> None:
     """Finish what a recorder that died has left. Raises: DataError: one is at work there."""
-    with claim(out):
+    with claim(out, "recorder"):
         _finish(out, Console())
 
 

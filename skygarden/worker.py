@@ -29,6 +29,7 @@ class WorkerOptions:
     authority: Path | None = None
     spool: Path | None = None
     patience: float = 300.0
+    metrics_port: int | None = None
     device: str = "auto"
     processors: int = 1
 
@@ -54,7 +55,9 @@ def run_worker(options: WorkerOptions, env: EnvConfig) -> int:
         spool=(options.spool or user_data_path("skygarden") / "spool") / name,
         patience=options.patience,
     )
-    config = WorkerConfig(link=link, device=options.device, processors=options.processors)
+    config = WorkerConfig(
+        link=link, device=options.device, processors=options.processors, metrics_port=options.metrics_port
+    )
     return work(config, env.make, leaving)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from envs.errors import DataError
 from rollout.lerobot.dataset import Dataset
-from rollout.lerobot.lock import claim
 from rollout.lerobot.track import FPS
 from rollout.lerobot.unfinished import finish
+from rollout.lock import claim
 from tests.rollout.lerobot.conftest import moving
 
 ROOT = Path(__file__).parents[3]
@@ -21,14 +21,14 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from rollout.lerobot.journal import Header
-from rollout.lerobot.lock import claim
+from rollout.lock import claim
 from rollout.lerobot.track import Held, Step
 from rollout.lerobot.unfinished import Unfinished
 from tests.rollout.lerobot.conftest import SIZE, moving
 root, pace = Path(sys.argv[1]), float(sys.argv[2])
 header = Header(name="killed", task="go", fps=10, height=SIZE[0], width=SIZE[1])
 action = np.array([1] + [0] * 11 + [5] * 4, np.uint8)
-with claim(root), Unfinished(root, header) as episode:
+with claim(root, "recorder"), Unfinished(root, header) as episode:
     for number in range(100000):
         episode.append(moving(number), Step(number / 10, Held().vector(), action))
         print(number, flush=True)
@@ -55,7 +55,7 @@ def test_a_killed_recorder_loses_two_seconds_at_most(tmp_path: Path, seed: int):
     given = frames + sum(1 for line in process.stdout if line.endswith("\n"))
     process.wait()
     process.stdout.close()
-    with claim(tmp_path):  # the dead hold no claim
+    with claim(tmp_path, "recorder"):  # the dead hold no claim
         ((name, steps),) = finish(tmp_path)
     assert name == "killed"
     assert isinstance(steps, int)
@@ -85,10 +85,10 @@ def test_two_recorders_do_not_share_a_dataset(tmp_path: Path):
     process = recorder(tmp_path, 0.05)
     assert process.stdout is not None
     process.stdout.readline()
-    with pytest.raises(DataError, match="another recorder"), claim(tmp_path):
+    with pytest.raises(DataError, match="another recorder"), claim(tmp_path, "recorder"):
         pass
     process.kill()
     process.wait()
     process.stdout.close()
-    with claim(tmp_path):
+    with claim(tmp_path, "recorder"):
         pass

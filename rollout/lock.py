@@ -1,4 +1,4 @@
-"""One recorder a dataset: a lock on a file that the system takes from a process when it dies."""
+"""One process a folder: a lock on a file that the system takes from a process when it dies."""
 
 import sys
 from collections.abc import Generator
@@ -8,19 +8,20 @@ from typing import IO, Final
 
 from envs.errors import DataError
 
-_LOCK: Final = ".recorder"
+_LOCK: Final = ".lock"
 
 
 @contextmanager
-def claim(dataset: Path) -> Generator[None, None, None]:
-    """Be the only one who writes to a dataset, whose folder is made where it is missing.
+def claim(folder: Path, who: str) -> Generator[None, None, None]:
+    """Be the only one who writes to a folder, which is made where it is missing.
 
+    Args: who: may be only one, for the error.
     Raises: DataError: another process writes to it.
     """
-    dataset.mkdir(parents=True, exist_ok=True)
-    with (dataset / _LOCK).open("ab") as file:  # closing it lets go of the lock
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("ab") as file:  # closing it lets go of the lock
         if not _take(file):
-            raise DataError(f"another recorder is at work in {dataset}; wait for it, or give another folder")
+            raise DataError(f"another {who} is at work in {folder}; wait for it, or give another folder")
         yield
 
 
