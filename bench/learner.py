@@ -42,14 +42,14 @@ from agents.reward import RewardArtefact, RewardModel
 from envs.backend import Start
 from envs.episode import Ending, Episode
 from envs.gamepad import SIZES
-from rollout.assignment import Assignment, Contract
 from rollout.codec import PROTOCOL, Stamp, encode
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key
 from rollout.desk import Desk
-from rollout.journal import Journal
-from rollout.keys import Key
+from rollout.identity.trust import SharedTokens
 from rollout.learner import batch_of, scores_of
 from rollout.server import OPTIONS, SERVICE, RolloutServer
-from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
 
 Learn = Callable[[list[Episode]], None]

@@ -38,16 +38,16 @@ from agents.parallel import one_thread
 from agents.policy import Policy, config_of
 from agents.reward import RewardArtefact, RewardModel
 from envs.vector import SkygardenVectorEnv
-from rollout.assignment import Assignment, Contract
 from rollout.codec import PROTOCOL, Stamp, encode
 from rollout.collect import collect
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key
 from rollout.desk import CREDITS, Desk
 from rollout.environments import EnvConfig
-from rollout.journal import Journal
-from rollout.keys import Key
+from rollout.identity.trust import SharedTokens
 from rollout.learner import OnlineConfig, train_online
 from rollout.server import OPTIONS, SERVICE, RolloutServer
-from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
 from skygarden.policies import named_policy
 from skygarden.workplace import Here, Job

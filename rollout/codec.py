@@ -19,7 +19,7 @@ from envs.episode import Ending, Episode
 from envs.errors import DataError
 from envs.gamepad import COMPONENTS, SIZES
 from envs.task import MAX_STEPS
-from rollout.keys import Key
+from rollout.delivery.keys import Key
 from rollout.wire import rollout_pb2 as wire
 
 PROTOCOL: Final = 2  # of the messages; both sides must speak the same

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError
-from rollout.asked import Asked
-from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
-from rollout.journal import Journal
-from rollout.keys import Key
-from rollout.loans import Loans
-from rollout.reports import Counts, Dropped, Report, written
-from rollout.seat import Acknowledged, Finished, Patience, Seat
+from rollout.delivery.asked import Asked
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key
+from rollout.delivery.loans import Loans
+from rollout.delivery.reports import Counts, Dropped, Report, written
+from rollout.delivery.seat import Acknowledged, Finished, Patience, Seat
 from rollout.status import DeskStatus
 
 CREDITS: Final = 8  # reports of one worker that may be under way without an answer
@@ -76,7 +76,7 @@ class Desk:
             self._take_early()
 
     def keys(self) -> Tensor:
-        """The keys of all that is in, for a checkpoint; see `rollout.keys.KeySet.tensor`."""
+        """The keys of all that is in, for a checkpoint; see `rollout.delivery.keys.KeySet.tensor`."""
         with self._lock:
             return self._asked.keys.tensor()
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from envs.episode import Episode
-from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
-from rollout.keys import Key, KeySet
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.keys import Key, KeySet
 from rollout.player import Player
 
 

@@ -23,8 +23,8 @@ from agents.reinforce import EpisodeBatch, ReinforceConfig, Update, learn_reward
 from agents.reward import RewardArtefact
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError
-from rollout.assignment import Assignment
 from rollout.codec import Stamp
+from rollout.delivery.assignment import Assignment
 
 _KEYS: Final = "delivery/keys"  # of a checkpoint
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
 
 from envs.errors import SkygardenError
+from rollout.cluster.game import PROTOCOL, Look
+from rollout.cluster.life import Job
+from rollout.cluster.ray_cluster import RESOURCE, ActorConfig, AwayError, GoneError, RayCluster
 from rollout.desk import Desk
-from rollout.game import PROTOCOL, Look
-from rollout.life import Job
-from rollout.ray_cluster import RESOURCE, ActorConfig, AwayError, GoneError, RayCluster
 
 DEATHS: Final = 3  # of every game's worker without a long life between, after which the run is given up
 _TICK: Final = 0.5  # seconds between questions, and for the answers
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Signer(Protocol):
-    """Who signs the workers' certificates; `rollout.certificates.Authority` does."""
+    """Who signs the workers' certificates; `rollout.identity.certificates.Authority` does."""
 
     @property
     def pem(self) -> bytes:
@@ -88,8 +88,8 @@ class RenderPool:
     """A game for each name, on a cluster.
 
     Args: desk: closed when nobody plays, so that nobody waits. cluster: stays open. run: names the run within the
-      cluster, the same when it goes on. command: what runs a worker, with the places that `rollout.life.Job` names.
-      signer: gives the workers certificates; None: they need none.
+      cluster, the same when it goes on. command: what runs a worker, with the places that `rollout.cluster.life.Job`
+      names. signer: gives the workers certificates; None: they need none.
     """
 
     def __init__(

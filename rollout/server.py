@@ -1,9 +1,9 @@
 """The learner's side of the wire: a gRPC server before the desk.
 
 A stream holds a thread for what goes out and one for what comes in. What callers may cost us is bounded, by the figures
-of `rollout.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at most,
-however many connections and calls it makes: eight messages that come and two that go, the largest a head of 4.5 MB,
-nine reports on their way to the disk, and 256 short notes that it has not read. It is read at the pace that was agreed.
+of `rollout.identity.door`: a connection holds at most 0.1 MiB, and all of them 200 MiB. A worker holds 32 MiB more at
+most, however many connections and calls it makes: eight messages that come and two that go, the largest a head of 4.5
+MB, nine reports on their way to the disk, and 256 short notes that it has not read. It is read at the agreed pace.
 """
 
 import logging
@@ -21,14 +21,14 @@ from torch import Tensor
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError, TrustError
 from envs.task import MAX_STEPS
-from rollout.assignment import Assignment, Contract
 from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, encode_head, read_key, wire_key
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.reports import read_report
+from rollout.delivery.seat import Acknowledged, Given, Note, Refused, Seat
 from rollout.desk import CREDITS, Desk
-from rollout.door import Door, Limits, options
-from rollout.health import Health
-from rollout.reports import read_report
-from rollout.seat import Acknowledged, Given, Note, Refused, Seat
-from rollout.trust import LearnerTrust
+from rollout.identity.door import Door, Limits, options
+from rollout.identity.health import Health
+from rollout.identity.trust import LearnerTrust
 from rollout.wire import rollout_pb2 as wire
 
 SERVICE: Final = "skygarden.rollout.v1.Rollout"

@@ -21,8 +21,8 @@ from envs.episode import Episode
 from envs.errors import DeliveryError, SkygardenError
 from envs.vector import SkygardenVectorEnv
 from rollout.codec import Stamp, decode_head, encode, wire_key
-from rollout.keys import Key
-from rollout.link import Link, LinkConfig
+from rollout.delivery.keys import Key
+from rollout.delivery.link import Link, LinkConfig
 from rollout.player import MakeEnvs, Player
 from rollout.status import StatusServer
 from rollout.wire import rollout_pb2 as wire

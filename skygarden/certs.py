@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from envs.errors import OptionError, TrustError
-from rollout.certificates import DAYS, Authority, check_days, host_name
-from rollout.papers import AUTHORITY, KEY, Clock, Papers, read_pem, utc_now, worker_name
+from rollout.identity.certificates import DAYS, Authority, check_days, host_name
+from rollout.identity.papers import AUTHORITY, KEY, Clock, Papers, read_pem, utc_now, worker_name
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")  # hosts that every learner has, for workers beside it
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from rollout.certificates import Authority
+from rollout.cluster.ray_cluster import RayCluster
 from rollout.environments import EnvConfig
+from rollout.identity.certificates import Authority
+from rollout.identity.trust import MutualTls
 from rollout.pool import PoolConfig, RenderPool
-from rollout.ray_cluster import RayCluster
 from rollout.server import RolloutServer
-from rollout.trust import MutualTls
 from skygarden.certs import CertsConfig, certs
 from skygarden.files import write_text
 from skygarden.workplace import Job

@@ -14,10 +14,10 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.checkpoint import load_policy, trunk_hash
 from agents.parallel import one_thread
 from agents.reward import load_reward
-from rollout.assignment import Contract
+from rollout.delivery.assignment import Contract
+from rollout.delivery.journal import Journal
 from rollout.desk import Desk
 from rollout.environments import EnvConfig
-from rollout.journal import Journal
 from rollout.learner import OnlineConfig, OnlineMetrics, lasting_settings, train_online
 from rollout.lock import claim
 from rollout.store import read_episodes

@@ -11,11 +11,11 @@ from types import FrameType
 from platformdirs import user_data_path
 
 from envs.errors import OptionError
+from rollout.delivery.link import LinkConfig
 from rollout.environments import EnvConfig
-from rollout.link import LinkConfig
-from rollout.papers import worker_name
+from rollout.identity.papers import worker_name
+from rollout.identity.trust import Certificate, Token, WorkerTrust
 from rollout.processes import TOKEN
-from rollout.trust import Certificate, Token, WorkerTrust
 from rollout.worker import WorkerConfig, work
 
 

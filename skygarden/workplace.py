@@ -14,9 +14,9 @@ from typing import Protocol, final
 from envs.errors import OptionError
 from rollout.desk import Desk
 from rollout.environments import EnvConfig
+from rollout.identity.trust import LearnerTrust, MutualTls, SharedTokens
 from rollout.processes import WorkerProcesses, worker_command
 from rollout.server import RolloutServer
-from rollout.trust import LearnerTrust, MutualTls, SharedTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Workplace(Protocol):
     def open(self, job: Job) -> AbstractContextManager[RolloutServer]:
         """Serve a desk and have workers, until the end of the context.
 
-        Raises: DeliveryError, TrustError, OptionError: see `rollout.server.RolloutServer` and `rollout.trust`.
+        Raises: DeliveryError, TrustError, OptionError: see `rollout.server.RolloutServer` and `rollout.identity.trust`.
         """
         ...
 

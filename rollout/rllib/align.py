@@ -34,7 +34,7 @@ from envs import gamepad
 from envs.backend import JUMPPADS
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError, StepError
-from rollout.assignment import Contract
+from rollout.delivery.assignment import Contract
 from rollout.learner import OnlineConfig, assignments_of, batch_of, scores_of
 from rollout.rllib.learner import STALE, UPDATE, ReinforceLearner, columns_of
 from rollout.rllib.module import HeadModule

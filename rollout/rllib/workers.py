@@ -10,15 +10,15 @@ from typing import Protocol
 
 from agents.checkpoint import load_policy
 from agents.inference import ActorConfig
-from rollout.assignment import Contract
+from rollout.delivery.assignment import Contract
 from rollout.desk import Desk
 from rollout.direct import DirectWorkers
 from rollout.environments import EnvConfig
+from rollout.identity.trust import SharedTokens
 from rollout.learner import OnlineConfig, Workers
 from rollout.player import Player
 from rollout.processes import WorkerProcesses, worker_command
 from rollout.server import RolloutServer
-from rollout.trust import SharedTokens
 
 Started = tuple[Workers, Callable[[], None]]  # the workers, and what lets them go
 

@@ -26,11 +26,11 @@ import torch
 from agents.checkpoint import load_policy, save_policy, trunk_hash
 from agents.policy import Policy, PolicyConfig
 from agents.reward import RewardArtefact, RewardModel, save_reward
-from rollout.journal import read_segment
-from rollout.keys import Key
+from rollout.delivery.journal import read_segment
+from rollout.delivery.keys import Key
+from rollout.delivery.reports import Played, Report, recall_report
+from rollout.delivery.spool import Spool
 from rollout.processes import TOKEN
-from rollout.reports import Played, Report, recall_report
-from rollout.spool import Spool
 from skygarden.online import read_metrics
 from tests.chaos.learner import BATCH, UPDATES
 from tests.rollout.proxy import Proxy

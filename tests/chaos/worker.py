@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rollout.delivery.keys import Key
+from rollout.delivery.line import Line
+from rollout.delivery.spool import Spool
 from rollout.environments import EnvConfig
-from rollout.keys import Key
-from rollout.line import Line
-from rollout.spool import Spool
 from skygarden.worker import WorkerOptions, run_worker
 
 _REPEATED = 0.2  # of the reports

@@ -20,8 +20,8 @@ import psutil
 from envs.backend import Start
 from envs.episode import Ending, Episode
 from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, encode
-from rollout.keys import Key
-from rollout.papers import Papers
+from rollout.delivery.keys import Key
+from rollout.identity.papers import Papers
 from rollout.server import OPTIONS, SERVICE
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.learner_alone import CONTRACT

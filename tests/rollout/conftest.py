@@ -19,10 +19,10 @@ from envs.episode import Ending, Episode
 from envs.gamepad import SIZES
 from envs.standin.gameplay import record_match
 from envs.standin.replay import Replay
-from rollout.assignment import Contract
 from rollout.codec import Stamp, encode
+from rollout.delivery.assignment import Contract
+from rollout.delivery.keys import Key
 from rollout.desk import Patience
-from rollout.keys import Key
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.ring import CALM, Ring, head_of, until
 

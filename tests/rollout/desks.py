@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any, cast
 
 from envs.episode import Episode
-from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp, encode
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key
+from rollout.delivery.reports import Dropped, Played, Report, written
+from rollout.delivery.seat import Acknowledged, Given, Note, Refused, Seat
 from rollout.desk import Desk, Patience
-from rollout.journal import Journal
-from rollout.keys import Key
-from rollout.reports import Dropped, Played, Report, written
-from rollout.seat import Acknowledged, Given, Note, Refused, Seat
 from rollout.wire import rollout_pb2 as wire
 
 Make = Callable[..., Episode]

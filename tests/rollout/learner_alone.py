@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 
 from agents.policy import Head
-from rollout.assignment import Assignment, Contract
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
 from rollout.desk import Desk, Patience
-from rollout.door import Limits
-from rollout.journal import Journal
+from rollout.identity.door import Limits
+from rollout.identity.trust import MutualTls
 from rollout.server import RolloutServer
-from rollout.trust import MutualTls
 
 CONTRACT = Contract(trunk="a" * 64, width=1024, context="chunked", temperature=1.0)
 PATIENCE = Patience(heartbeat=0.5, silence=4.0, standstill=2.0)

@@ -20,15 +20,15 @@ from torch import Tensor
 
 from agents.inference import ActorConfig
 from agents.policy import Head
-from rollout.assignment import Assignment, Contract
 from rollout.codec import PROTOCOL
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key
+from rollout.delivery.link import LinkConfig
+from rollout.delivery.reports import recall_report
 from rollout.desk import Desk, Patience
-from rollout.journal import Journal
-from rollout.keys import Key
-from rollout.link import LinkConfig
-from rollout.reports import recall_report
+from rollout.identity.trust import SharedTokens, Token
 from rollout.server import OPTIONS, SERVICE, RolloutServer
-from rollout.trust import SharedTokens, Token
 from rollout.wire import rollout_pb2 as wire
 from rollout.worker import WorkerConfig, work
 

@@ -18,7 +18,7 @@ from envs.errors import DataError
 from envs.gamepad import COMPONENTS, SIZES
 from envs.standin.characters import NAMES
 from rollout.codec import Stamp, decode, decode_head, encode, encode_head, read_key, wire_key
-from rollout.keys import Key
+from rollout.delivery.keys import Key
 from rollout.wire import rollout_pb2 as wire
 
 Make = Callable[..., Episode]

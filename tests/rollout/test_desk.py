@@ -14,11 +14,11 @@ import pytest
 from envs.episode import Episode
 from envs.errors import CheckpointError, DataError, DeliveryError
 from rollout.codec import Stamp
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key, KeySet
+from rollout.delivery.reports import Dropped
+from rollout.delivery.seat import OUTBOX, Acknowledged, Finished, Given, Refused
 from rollout.desk import CREDITS, Desk
-from rollout.journal import Journal
-from rollout.keys import Key, KeySet
-from rollout.reports import Dropped
-from rollout.seat import OUTBOX, Acknowledged, Finished, Given, Refused
 from tests.rollout.desks import (
     CONTRACT,
     LONG,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from rollout.delivery.keys import Key
+from rollout.delivery.reports import Dropped
+from rollout.delivery.seat import Acknowledged, Refused
 from rollout.desk import Desk
-from rollout.keys import Key
-from rollout.reports import Dropped
-from rollout.seat import Acknowledged, Refused
 from tests.rollout.desks import (
     CONTRACT,
     LONG,

@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from envs.episode import Episode
 from envs.errors import DeliveryError
+from rollout.delivery.keys import Key, KeySet
+from rollout.delivery.reports import Dropped, Report, recall_report
+from rollout.delivery.seat import Acknowledged, Given, Refused, Seat
 from rollout.desk import CREDITS, Desk
-from rollout.keys import Key, KeySet
-from rollout.reports import Dropped, Report, recall_report
-from rollout.seat import Acknowledged, Given, Refused, Seat
 from tests.rollout.desks import CONTRACT, PATIENCE, Clock, SlowJournal, assignment, message, notes, played
 
 BATCH = 2  # assignments

@@ -14,12 +14,12 @@ from envs.backend import SIDE, Start
 from envs.episode import Ending
 from envs.errors import ProfileError
 from envs.gamepad import NOOP, space
-from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp, decode, encode
 from rollout.collect import RandomAgent, collect
+from rollout.delivery.assignment import Assignment, Contract
+from rollout.delivery.keys import Key
 from rollout.direct import DirectWorkers
 from rollout.environments import EnvConfig, alone
-from rollout.keys import Key
 from rollout.player import Player
 
 ACTING = ActorConfig(precision="float32", processors=1)

@@ -17,8 +17,8 @@ from agents.reinforce import ReinforceConfig
 from agents.reward import RewardArtefact, RewardModel
 from envs.episode import Episode
 from envs.errors import CheckpointError, DeliveryError, OptionError
-from rollout.assignment import Assignment, Contract
 from rollout.codec import Stamp
+from rollout.delivery.assignment import Assignment, Contract
 from rollout.direct import DirectWorkers
 from rollout.learner import OnlineConfig, OnlineMetrics, batch_of, learning_rate, seeds_of, train_online
 from rollout.player import Player

@@ -18,15 +18,15 @@ from agents.reinforce import ReinforceConfig
 from agents.reward import RewardArtefact, RewardModel
 from envs.episode import Episode
 from envs.errors import DeliveryError
-from rollout.assignment import Contract
 from rollout.codec import Stamp
+from rollout.delivery.assignment import Contract
+from rollout.delivery.journal import Journal
+from rollout.delivery.keys import Key, KeySet
+from rollout.delivery.reports import Dropped, Played, Report, recall_report, written
+from rollout.delivery.seat import Given
 from rollout.desk import Desk
-from rollout.journal import Journal
-from rollout.keys import Key, KeySet
 from rollout.learner import OnlineConfig, train_online
 from rollout.player import Player
-from rollout.reports import Dropped, Played, Report, recall_report, written
-from rollout.seat import Given
 from tests.rollout.desks import message, notes
 
 REINFORCE = ReinforceConfig(batch_size=4, learning_rate=1e-2, baseline="value", passes=2)
@@ -166,7 +166,7 @@ def test_a_kept_journal_is_learnt_again_without_workers_to_the_same_weights(tmp_
 def test_a_journal_that_is_not_kept_holds_what_the_last_checkpoint_does_not(
     tmp_path: Path, walks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollout.journal._SEGMENT", 1)
+    monkeypatch.setattr("rollout.delivery.journal._SEGMENT", 1)
     house = House(tmp_path, walks)
     with pytest.raises(PowerCut):
         house.learn(15)

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from envs.errors import DeliveryError
-from rollout.assignment import Contract
+from rollout.cluster.ray_cluster import RayCluster
+from rollout.delivery.assignment import Contract
 from rollout.desk import Desk
 from rollout.pool import PoolConfig, RenderPool
-from rollout.ray_cluster import RayCluster
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux")]
@@ -226,10 +226,10 @@ def test_where_no_cluster_is_that_is_said() -> None:
 # A learner that may be killed: it says what its pool sees, a line a look.
 LEARNER = """
 import json, sys, time
-from rollout.assignment import Contract
+from rollout.delivery.assignment import Contract
 from rollout.desk import Desk
 from rollout.pool import PoolConfig, RenderPool
-from rollout.ray_cluster import RayCluster
+from rollout.cluster.ray_cluster import RayCluster
 address, run, folder, games, forgotten, *command = sys.argv[1:]
 desk = Desk(Contract(trunk="ab", width=2, context="chunked", temperature=1.0))
 config = PoolConfig(games=int(games), folder=folder, forgotten=float(forgotten), grace=5.0)

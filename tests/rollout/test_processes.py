@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from envs.errors import DeliveryError
-from rollout.assignment import Assignment, Contract
+from rollout.delivery.assignment import Assignment, Contract
 from rollout.desk import Desk
 from rollout.processes import RESTARTS, TOKEN, WorkerProcesses
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollout.papers import Papers
+from rollout.identity.papers import Papers
 from rollout.server import SERVICE, longest_message
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.besieged import Caller, Siege, ended, episode, until

@@ -15,11 +15,11 @@ import torch
 from agents.policy import Head
 from envs.errors import DeliveryError
 from rollout.codec import PROTOCOL, decode_head
+from rollout.delivery.keys import Key
+from rollout.delivery.seat import OUTBOX, Refused
 from rollout.desk import CREDITS, Patience
-from rollout.keys import Key
-from rollout.seat import OUTBOX, Refused
+from rollout.identity.trust import SharedTokens
 from rollout.server import RolloutServer, longest_message
-from rollout.trust import SharedTokens
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.proxy import Proxy
 from tests.rollout.ring import PATIENCE, TOKENS, Raw, Ring, assignment, head_of, until
@@ -39,7 +39,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The journal's disk, which flushes while the event is set."""
     works = threading.Event()
     works.set()
-    monkeypatch.setattr("rollout.journal.os.fsync", lambda _: works.wait(PATIENCE))
+    monkeypatch.setattr("rollout.delivery.journal.os.fsync", lambda _: works.wait(PATIENCE))
     yield works
     works.set()
 

@@ -20,12 +20,12 @@ from agents.policy import Policy
 from envs.episode import Episode
 from envs.errors import DataError, DeliveryError, StepError
 from envs.vector import SkygardenVectorEnv
-from rollout.assignment import Assignment, Contract
 from rollout.codec import PROTOCOL, Stamp, encode
+from rollout.delivery.assignment import Assignment, Contract
 from rollout.desk import Patience
 from rollout.direct import DirectWorkers
+from rollout.identity.trust import Token
 from rollout.player import Player
-from rollout.trust import Token
 from rollout.wire import rollout_pb2 as wire
 from rollout.worker import work
 from tests.rollout.ring import ACTING, CALM, PATIENCE, TOKENS, Ring, assignment, head_of, until
@@ -237,7 +237,7 @@ def test_a_worker_with_another_token_is_told(ring: Ring, walks: Any) -> None:
 
 
 def test_a_worker_that_speaks_another_protocol_is_told(ring: Ring, walks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollout.line.PROTOCOL", 7)
+    monkeypatch.setattr("rollout.delivery.line.PROTOCOL", 7)
     with pytest.raises(DeliveryError, match=f"speaks protocol {PROTOCOL}, got 7; install the same version"):
         work(ring.config("ann"), walks)
 

@@ -15,9 +15,9 @@ import pytest
 from cryptography import x509
 
 from envs.errors import TrustError
-from rollout.certificates import Authority
-from rollout.papers import Papers, Role, read_key, utc_now
-from rollout.trust import Certificate, LearnerTrust, MutualTls, WorkerTrust
+from rollout.identity.certificates import Authority
+from rollout.identity.papers import Papers, Role, read_key, utc_now
+from rollout.identity.trust import Certificate, LearnerTrust, MutualTls, WorkerTrust
 
 PATIENCE = 20.0  # seconds, which no test waits
 ANN, BOB = "token-of-ann-0123", "token-of-bob-0123"

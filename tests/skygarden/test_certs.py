@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 
 from envs.errors import OptionError, TrustError
-from rollout.papers import Papers, utc_now
-from rollout.trust import Certificate, MutualTls
+from rollout.identity.papers import Papers, utc_now
+from rollout.identity.trust import Certificate, MutualTls
 from skygarden.certs import CertsConfig, certs
 from tests.rollout.trusting import ask, days_from_now, served
 

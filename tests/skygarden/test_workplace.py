@@ -13,9 +13,9 @@ from agents.checkpoint import save_policy, trunk_hash
 from agents.policy import Policy, PolicyConfig
 from agents.reward import RewardArtefact, RewardModel, save_reward
 from envs.errors import OptionError
+from rollout.delivery.link import LinkConfig
 from rollout.environments import EnvConfig
-from rollout.link import LinkConfig
-from rollout.trust import Certificate, MutualTls, SharedTokens, Token
+from rollout.identity.trust import Certificate, MutualTls, SharedTokens, Token
 from rollout.worker import WorkerConfig
 from skygarden.certs import CertsConfig, certs
 from skygarden.workplace import Elsewhere, Here

@@ -18,7 +18,7 @@ from agents.policy import Head
 from agents.reinforce import ReinforceConfig
 from agents.reward import load_reward
 from envs.errors import StepError
-from rollout.assignment import Contract
+from rollout.delivery.assignment import Contract
 from rollout.direct import DirectWorkers
 from rollout.learner import OnlineConfig, train_online
 from rollout.player import Player
