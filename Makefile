@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 BIN := .venv/bin
 STAMP := .venv/.skygarden
 
-.PHONY: setup demo test bench proto
+.PHONY: setup demo test chaos bench proto
 
 setup: $(STAMP)
 
@@ -21,12 +21,20 @@ test: setup
 	$(BIN)/pyright
 	$(BIN)/python -m pytest --quiet
 
+# What happens to learners, workers and the lines between them, drawn from 20 seeds; the tests have three of them.
+chaos: setup
+	SKYGARDEN_CHAOS=20 $(BIN)/python -m pytest --verbose --capture=no tests/chaos
+
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/env.py
 	$(BIN)/python bench/policy.py
 	$(BIN)/python bench/train.py
 	$(BIN)/python bench/rollout.py
+	$(BIN)/python bench/learner.py
+	$(BIN)/python bench/recovery.py
+	$(BIN)/python bench/window.py
+	$(BIN)/python bench/capture.py
 
 # Makes rollout/wire anew from proto/.
 proto: setup
