@@ -17,7 +17,7 @@ from envs.errors import DeliveryError, OptionError
 
 LEARNER: Final = "learner.json"  # in a run's folder while its learner works
 _OUTCOMES: Final = ("accepted", "repeated", "refused", "dropped", "recovered")
-_COUNTS: Final = ("frames/s", "episodes", "accepted", "refused", "spooled", "silent s")
+_COUNTS: Final = ("frames/s", "taken in", "refused", "spooled", "silent")
 _PATIENCE: Final = 5.0  # seconds
 
 
@@ -50,15 +50,16 @@ def page(status: Mapping[str, Any]) -> Group:
     desk = status["desk"]
     metrics = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in status["metrics"].items())
     reports = ", ".join(f"{desk[name]:,} {name}" for name in _OUTCOMES)
-    table = Table("worker", "line", "plays", *(Column(name, justify="right") for name in _COUNTS), box=SIMPLE_HEAD)
+    counts = (Column(name, justify="right", no_wrap=True) for name in _COUNTS)
+    table = Table(Column("worker", overflow="fold"), "line", "plays", *counts, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for worker in desk["workers"]:
         table.add_row(
             worker["name"],
             "[green]up[/green]" if worker["connected"] else "[red]away[/red]",
-            ", ".join(map(str, worker["playing"])) or "nothing",
+            ", ".join(map(str, worker["playing"])) or "-",
             f"{worker['steps_per_second']:.1f}",
-            *(f"{worker[name]:,}" for name in ("episodes", "accepted", "refused", "spooled")),
-            f"{worker['silent']:.0f}",
+            *(f"{worker[name]:,}" for name in ("accepted", "refused", "spooled")),
+            f"{worker['silent']:.0f} s",
         )
     return Group(
         f"run {desk['run']}, process {status['pid']}, workers come to {status['address']}",
