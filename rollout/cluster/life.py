@@ -178,7 +178,7 @@ class Life(threading.Thread):
     def _environment(self, slot: int) -> dict[str, str]:
         """What the worker finds: this process's code, its own display and GPU, and not Ray's idea of its threads."""
         environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-        code = str(Path(__file__).parents[1])
+        code = str(Path(__file__).parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (code, environment.get("PYTHONPATH"))))
         return {**environment, **place_environment(slot, self._machine, self.job.first_display)}
 

@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="render machines of a cluster run Linux")
 
 if sys.platform == "linux":
+    import rollout.cluster.game
     from rollout.cluster.game import Game, Look
     from rollout.cluster.life import Job, Machine, place_environment
     from rollout.identity.certificates import Authority
@@ -92,6 +93,13 @@ def test_a_worker_that_dies_is_started_again_and_counted(begin: Begin) -> None:
     game = begin("ann", ("{python}", "-I", "-S", "-c", "raise SystemExit('no game here')"))
     look = until(game, lambda look: look.deaths > 2)
     assert (look.status, look.tail.splitlines()[-1]) == (1, "no game here")
+
+
+def test_a_worker_runs_the_code_that_its_supervisor_does(begin: Begin) -> None:
+    asked = "import rollout.cluster.game, importlib.util; print(rollout.cluster.game.__file__)"
+    nothing_else = "assert not importlib.util.find_spec('codec')"  # of a room's own names, which others may have too
+    look = until(begin("ann", ("{python}", "-c", f"{asked}; {nothing_else}")), lambda look: look.phase == "ended")
+    assert look.tail == rollout.cluster.game.__file__
 
 
 def test_a_command_that_is_not_there_is_told(begin: Begin) -> None:
