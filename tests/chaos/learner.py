@@ -9,13 +9,13 @@ import skygarden.online
 from agents.reinforce import ReinforceConfig
 from rollout.desk import Desk, Patience
 from rollout.learner import OnlineConfig
-from skygarden.workplace import Elsewhere
+from skygarden.workplace import Elsewhere, Workplace
 
 UPDATES, BATCH = 50, 4
 
 
-def main(folder: Path, out: Path, port: int, lag: int) -> None:
-    """Learn, with workers that come by themselves."""
+def learn(folder: Path, out: Path, lag: int, place: Workplace) -> None:
+    """Learn what `folder` has, with the workers of a workplace."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     patience = Patience(heartbeat=0.5, silence=3.0, standstill=20.0)  # shorter, so that more happens
     skygarden.online.Desk = partial(Desk, patience=patience)  # pyright: ignore
@@ -29,8 +29,12 @@ def main(folder: Path, out: Path, port: int, lag: int) -> None:
         keep_journal=True,
     )
     start = str(folder / "start.safetensors")
-    place = Elsewhere(listen=f"127.0.0.1:{port}", tokens=folder / "tokens")
     skygarden.online.online(config, start, start, folder / "reward.safetensors", out, workplace=place)
+
+
+def main(folder: Path, out: Path, port: int, lag: int) -> None:
+    """Learn, with workers that come by themselves."""
+    learn(folder, out, lag, Elsewhere(listen=f"127.0.0.1:{port}", tokens=folder / "tokens"))
 
 
 if __name__ == "__main__":

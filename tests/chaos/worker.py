@@ -1,4 +1,4 @@
-"""A worker to be killed: `python -m tests.chaos.worker NAME LEARNER SPOOL AUDIT`.
+"""A worker to be killed: `python -m tests.chaos.worker AUDIT OPTIONS...`, with the options of `skygarden worker`.
 
 It writes down the key of every episode that is finished, and says some things twice.
 """
@@ -13,13 +13,12 @@ from typing import Any
 from rollout.delivery.keys import Key
 from rollout.delivery.line import Line
 from rollout.delivery.spool import Spool
-from rollout.environments import EnvConfig
-from skygarden.worker import WorkerOptions, run_worker
+from skygarden.cli import main as skygarden
 
 _REPEATED = 0.2  # of the reports
 
 
-def main(name: str, learner: str, spool: Path, audit: Path) -> None:
+def main(audit: Path) -> None:
     """Work, and be watched."""
     file = os.open(audit, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     add, say = Spool.add, Line._say
@@ -35,8 +34,10 @@ def main(name: str, learner: str, spool: Path, audit: Path) -> None:
                 yield message
 
     Spool.add, Line._say = audited, twice
-    run_worker(WorkerOptions(learner=learner, name=name, spool=spool, patience=120.0), EnvConfig())
+    skygarden()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    audit = Path(sys.argv.pop(1))
+    sys.argv.insert(1, "worker")
+    main(audit)
