@@ -21,9 +21,10 @@ test: setup
 	$(BIN)/pyright
 	$(BIN)/python -m pytest --quiet
 
-# What happens to learners, workers and the lines between them, drawn from 20 seeds; the tests have three of them.
+# What happens to learners, workers and the lines between them, drawn from 20 seeds, and to machines of a Ray cluster,
+# from 4; the tests have three of them, and one.
 chaos: setup
-	SKYGARDEN_CHAOS=20 $(BIN)/python -m pytest --verbose --capture=no tests/chaos
+	SKYGARDEN_CHAOS=20 SKYGARDEN_CHAOS_RAY=4 $(BIN)/python -m pytest --verbose --capture=no tests/chaos
 
 bench: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
