@@ -162,6 +162,7 @@ class _Log:
         for name, value in line.items():
             if isinstance(value, int | float) and name != "update":
                 self._writer.add_scalar(f"online/{name}", value, metrics.update)
+        self._writer.flush()  # before the checkpoint, or a run that is killed then lacks a point for ever
         return line
 
     def close(self) -> None:

@@ -103,6 +103,7 @@ class _Curves:
         self._add_losses("training", metrics.update, metrics.losses)
         for name in ("learning_rate", "gradient_norm", "frames_per_second", "waited"):
             self._writer.add_scalar(f"run/{name}", getattr(metrics, name), metrics.update)
+        self._writer.flush()  # before the checkpoint, or a run that is killed then lacks a point for ever
 
     def add_held_out(self, update: int, losses: Losses) -> None:
         self._add_losses("held out", update, losses)

@@ -160,8 +160,11 @@ def test_where_nobody_listens_whoever_connects_is_hung_up_on(proxy: Proxy) -> No
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         proxy.target = nobody.getsockname()[1]
-        with connect(proxy) as line:
-            assert is_over(line)
+        try:
+            with connect(proxy) as line:
+                assert is_over(line)
+        except ConnectionResetError:  # it was over before it began
+            pass
 
 
 def test_who_hangs_up_is_heard_on_the_other_side_after_all_it_said(proxy: Proxy, echo: Echo) -> None:

@@ -1,6 +1,7 @@
 """The page, in a real browser, against the real service: what counts is what is in the file of answers."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -277,7 +278,7 @@ def test_two_tabs_of_one_labeller_answer_a_question_once(seat: SeatMaker, open_p
 def test_an_answer_given_without_a_connection_is_kept_and_sent(seat: SeatMaker, open_page: Opener) -> None:
     served, page = seat(), open_page()
     question = enter(page, served)
-    page.route(ANSWERS, lambda route: route.abort())
+    cut(page)
     press(page, "ArrowLeft")
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("Connection lost: your last answer is kept here and will be sent")
@@ -336,7 +337,7 @@ def test_a_reload_sends_the_answer_that_is_kept(seat: SeatMaker, open_page: Open
 def test_an_answer_to_other_episodes_is_not_sent_here(seat: SeatMaker, open_page: Opener) -> None:
     served, page = seat(), open_page()
     question = enter(page, served)
-    page.route(ANSWERS, lambda route: route.abort())
+    cut(page)
     press(page, "ArrowLeft")
     expect(page.get_by_role("alert")).to_contain_text("kept here")
     # As if another file of answers had been served at this port, whose question has the same number.
@@ -536,11 +537,19 @@ def test_it_is_accessible(seat: SeatMaker, open_page: Opener, items: int, scheme
     press(page, "?")
     assert violations(page) == []
     press(page, "Escape")
-    page.route(ANSWERS, lambda route: route.abort())
+    cut(page)
     press(page, "s")
     expect(page.get_by_role("alert")).to_be_visible()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+
+
+def cut(page: Page) -> None:
+    """Have no answer come through from now on, which the browser may take a moment to begin with."""
+    page.route(ANSWERS, lambda route: route.abort())
+    deadline = time.monotonic() + 30
+    while not page.evaluate("fetch('/api/questions/none/line').then(() => false, () => true)"):
+        assert time.monotonic() < deadline
 
 
 def violations(page: Page) -> list[str]:
