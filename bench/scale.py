@@ -12,14 +12,13 @@ import sys
 sys.path.append(sys.path.pop(0))  # learner.py's neighbours are not packages
 
 import argparse
-import importlib.util
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from learner import WIDTH, Recording, learner, taken_in  # beside this file
 
 from agents.parallel import one_thread
 from agents.policy import Head
@@ -43,18 +42,12 @@ class Measured:
 
 def measured(workers: int, episodes: int, learn: int) -> Measured:
     """Measure."""
-    spec = importlib.util.spec_from_file_location("bench_learner", Path(__file__).with_name("learner.py"))
-    assert spec
-    assert spec.loader
-    learner: Any = importlib.util.module_from_spec(spec)
-    sys.modules["bench_learner"] = learner
-    spec.loader.exec_module(learner)
-    head = Head(learner.WIDTH, torch.Generator().manual_seed(0)).state_dict()
+    head = Head(WIDTH, torch.Generator().manual_seed(0)).state_dict()
     with one_thread():
         return Measured(
-            taken_in=learner.taken_in(workers, episodes)[0],
-            learnt=learner.taken_in(workers, learn, learner.learner())[0],
-            episode=len(learner.Recording("w").message(0, 0, 0, 0)),
+            taken_in=taken_in(workers, episodes)[0],
+            learnt=taken_in(workers, learn, learner())[0],
+            episode=len(Recording("w").message(0, 0, 0, 0)),
             head=sum(tensor.ByteSize() for tensor in encode_head(head)),
         )
 
@@ -114,6 +107,7 @@ gives {EPISODES_AN_HOUR:,.1f} episodes an hour, as in the paper.
   of G, or a lag of G / 16 - 1.
 - The learner computes on one core. *Learning* beyond 100% is more than one learner can do today; so is what exceeds
   *taking in* or the learner's network, where a batch that grows with the games means fewer versions to send.
+- One learner has threads for 256 games. The last row says what the rest of it would take, not that it can be run today.
 - The journal is deleted up to the last checkpoint: its size on disk stays near {2 * 64} MB.
 - H and R are an hour of the head's and of a render machine's time: [deploy/](../deploy/README.md#what-it-costs) says
   where today's prices are.

@@ -22,7 +22,7 @@ from rollout.identity.trust import WorkerTrust, explain
 from rollout.server import SERVICE
 from rollout.wire import rollout_pb2 as wire
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 3.0  # seconds before another try
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0  # seconds before another try
 _LEAVING_WAIT: Final = 0.5  # likewise, at most, when there is no time to lose
 _SILENCE: Final = 5  # heartbeats without a word from the learner after which its stream is given up
 _CALL: Final = 3600.0  # seconds that a stream may last; the next goes on where it was
