@@ -24,6 +24,11 @@ class EnvConfig:
         """Whether what was seen follows from starts and actions."""
         return self.backend == "standin"
 
+    @property
+    def options(self) -> list[str]:
+        """The same on a command line."""
+        return ["--backend", self.backend, *([] if self.redrawn else ["--profile", self.profile])]
+
     def single(self) -> SkygardenEnv:
         """One environment.
 

@@ -26,8 +26,7 @@ def worker_command(learner: str, env: EnvConfig, spool: Path) -> list[str]:
 
     Args: learner: HOST:PORT. env: what it plays. spool: folder for what is not answered yet.
     """
-    command = [sys.executable, "-m", "skygarden", "worker", "--learner", learner]
-    command += ["--backend", env.backend, *([] if env.redrawn else ["--profile", env.profile])]
+    command = [sys.executable, "-m", "skygarden", "worker", "--learner", learner, *env.options]
     return [*command, "--spool", str(spool), "--patience", _ORPHANED, "--name"]
 
 

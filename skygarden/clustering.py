@@ -60,7 +60,7 @@ def worker_command(learner: str, env: EnvConfig) -> list[str]:
     """What runs a worker on a render machine. A profile's file has to be there too, by the same name."""
     command = ["{python}", "-m", "skygarden", "worker", "--learner", learner, "--name", "{name}"]
     command += ["--certificate", "{papers}", "--spool", "{folder}/spool", "--patience", "inf"]
-    return [*command, "--backend", env.backend, *([] if env.redrawn else ["--profile", env.profile])]
+    return [*command, *env.options]
 
 
 def _address(host: str, out: Path) -> str:
