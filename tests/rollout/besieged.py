@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -25,6 +24,7 @@ from rollout.identity.papers import Papers
 from rollout.server import OPTIONS, SERVICE
 from rollout.wire import rollout_pb2 as wire
 from tests.rollout.learner_alone import CONTRACT
+from tests.rollout.ring import until
 from tests.rollout.trusting import Anything, Realm
 
 PATIENCE = 30.0  # seconds, which no test waits
@@ -35,14 +35,6 @@ OWN: Final = [
     ("grpc.enable_retries", 0),
 ]
 ROOT: Final = Path(__file__).parents[2]
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Look again and again until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def episode(worker: str, sequence: int, assignment: int, index: int = 0, seed: int = 0) -> wire.Episode:
