@@ -21,6 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="draw tests/envs/golden/ anew instead of comparing")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those that start Ray in the same one.
+
+    Two Rays that start at once on two cores, beside other tests, can take longer than the 30 s that Ray gives itself.
+    """
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 PATIENCE = 30.0  # s that a busy machine may take to do what was asked
 
 

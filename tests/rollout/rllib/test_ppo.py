@@ -22,6 +22,8 @@ from rollout.collect import collect
 from rollout.rllib.ppo import PixelAgent, PixelModule, ppo_config
 from rollout.rllib.settings import PpoSettings
 
+pytestmark = pytest.mark.ray
+
 SMALL = PpoSettings(environments=4, batch_size=128, minibatch_size=64, epochs=1)
 PRESSED = "Pressed-v0"
 
