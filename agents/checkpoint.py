@@ -24,6 +24,7 @@ from envs.errors import CheckpointError
 
 VERSION: Final = 1
 _EXTRA: Final = "extra/"
+_VALUE: Final = "value"
 
 _OPEN = cast("Any", safetensors.safe_open)  # the package has no types for its functions
 _SAVE = cast("Any", safetensors.torch).save_file
@@ -75,8 +76,9 @@ def trunk_hash(policy: Policy) -> str:
 class Run:
     """The checkpoints of a training run in a folder: `policy.safetensors`, and beside it what training needs to go on.
 
-    The training state is written first, under the number of updates done, and the policy, which names that number,
-    replaces the one before it: whenever a run is killed, a policy and its own state are there.
+    The training state has the number of updates done in its name, and all that training changes: with what the policy's
+    file holds besides, a run goes on from the newest. So where only the head is trained, a state is small, and one may
+    be written often and the policy seldom.
 
     Args: fixed: settings that must be the same to go on. notes: others, kept for the reader.
     """
@@ -95,26 +97,29 @@ class Run:
         self._trained = {name: p for name, p in policy.named_parameters() if p.requires_grad}
         self.extras: dict[str, Tensor] = {}  # what the checkpoint that was resumed held besides
 
-    def save(self, done: int, extras: Mapping[str, Tensor] | None = None) -> None:
+    def save(self, done: int, extras: Mapping[str, Tensor] | None = None, *, whole: bool = True) -> None:
         """Write a checkpoint after `done` updates.
 
-        Args: extras: what else is needed to go on.
+        Args: extras: what else is needed to go on. whole: write the policy too; the first time it is written anyway.
         Raises: CheckpointError: it cannot be written; the one before is still there.
         """
         state = {
             f"{name}/{key}": tensor.detach().cpu().contiguous()
             for name, parameter in self._trained.items()
-            for key, tensor in self._optimizer.state[parameter].items()
+            for key, tensor in {_VALUE: parameter, **self._optimizer.state[parameter]}.items()
         }
         state |= {f"{_EXTRA}{name}": tensor.contiguous() for name, tensor in (extras or {}).items()}
         write(self._state(done), "training", state, {"done": done})
-        save_policy(self._policy, self.path, {"done": done, "training": self._fixed, **self._notes})
-        for path in self._folder.glob("training-*.safetensors"):
+        if whole or not self.path.exists():
+            self._save_policy(done)
+        for path in self._states():
             if path != self._state(done):
                 path.unlink(missing_ok=True)
 
     def resume(self) -> int:
         """Load the run's last checkpoint, if there is one, and return how many updates it has behind it.
+
+        A policy's file that is behind is brought up to it.
 
         Raises: CheckpointError: it cannot be read, or was made with other settings.
         """
@@ -127,17 +132,27 @@ class Run:
         if not isinstance(done, int) or fixed != self._fixed:
             keys = sorted(key for key in {*fixed, *self._fixed} if fixed.get(key) != self._fixed.get(key))
             raise CheckpointError(f"{self._folder} holds a run that differs in {', '.join(keys)}; use another folder")
-        state, _ = read(self._state(done), "training")
+        path = max(self._states(), default=self._state(done))
+        state, header = read(path, "training")
         extras = [name for name in state if name.startswith(_EXTRA)]
         self.extras = {name.removeprefix(_EXTRA): state.pop(name) for name in extras}
-        needed = {f"{name}/{key}": p for name, p in self._trained.items() for key in ("exp_avg", "exp_avg_sq")}
+        needed = {f"{name}/{key}": p for name, p in self._trained.items() for key in (_VALUE, "exp_avg", "exp_avg_sq")}
         steps = {f"{name}/step": torch.tensor(0.0) for name in self._trained}
-        match(self._state(done), state, needed | steps)
-        self._policy.load_state_dict(saved.state_dict())
+        match(path, state, needed | steps)
+        trained = {name: state[f"{name}/{_VALUE}"] for name in self._trained}
+        self._policy.load_state_dict(saved.state_dict() | trained)
         for name, parameter in self._trained.items():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 self._optimizer.state[parameter][key] = state[f"{name}/{key}"].to(parameter.device)
-        return done
+        if header["done"] != done:
+            self._save_policy(header["done"])
+        return int(header["done"])
+
+    def _save_policy(self, done: int) -> None:
+        save_policy(self._policy, self.path, {"done": done, "training": self._fixed, **self._notes})
+
+    def _states(self) -> list[Path]:
+        return list(self._folder.glob("training-*.safetensors"))
 
     def _state(self, done: int) -> Path:
         return self._folder / f"training-{done:08d}.safetensors"

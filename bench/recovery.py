@@ -3,7 +3,7 @@
 A run of the agent in the box with two workers is killed with SIGKILL again and again, at moments drawn from a seed, and
 started again at once with the same command. Measured from the start of the process: until workers can come, until both
 have come back by themselves, and until the next update that was not there before. Updates done again are those between
-its last checkpoint and the moment it was killed: from the journal, without a step being played.
+its last checkpoint and the moment it was killed: the batch in hand, from the journal, without a step being played.
 
     python bench/recovery.py [--kills 10]
 """
@@ -100,11 +100,12 @@ def measure(folder: Path, kills: int) -> list[tuple[float, float, float, int]]:
             processes.append(start(learner))
             pid = processes[-1].pid
             known = len((out / "metrics.jsonl").read_text().splitlines()) if kill else 0
+            kept = max((int(path.stem.split("-")[1]) for path in out.glob("training-*.safetensors")), default=0)
             up = seconds_until(lambda pid=pid: bool(status(out, pid)), begun)
             back = seconds_until(lambda pid=pid: connected(status(out, pid)) == len(WORKERS), begun)
             new = seconds_until(lambda pid=pid, known=known: updates(pid) > known, begun)
             if kill:
-                found.append((up, back, new, known % 10))
+                found.append((up, back, new, known - kept))
             time.sleep(rng.uniform(0, 8))
             processes.pop().send_signal(signal.SIGKILL)
     finally:

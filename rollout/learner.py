@@ -41,7 +41,7 @@ class OnlineConfig:
     temperature: float = 1.0
     shares: int = 2  # assignments that a batch is made of: as many workers can play it at once
     seed: int = 0
-    checkpoint_every: int = 10  # updates
+    checkpoint_every: int = 10  # updates, for others to use; what a run goes on from is kept after each
     patience: float = 300.0  # seconds that may pass without an episode
     metrics_port: int = 0  # of this machine, for Prometheus and `skygarden status`; 0: a free one
     keep_journal: bool = False  # all that was learnt from, to learn it again: 200 KB an episode of the largest policy
@@ -113,7 +113,7 @@ def train_online(
     Args: policy: on the CPU. reference: what the KL divergence is measured to, with the same trunk. trunk: its hash.
       identity: what else makes it this run and no other. primer: episodes played before, padded, that the critic learns
       from first. shown: whether an episode shows what is wanted, for the metrics only.
-    Yields: metrics, an update each, before any checkpoint it makes: what is kept of them is not behind the weights.
+    Yields: metrics, an update each, before its checkpoint: what is kept of them is not behind the weights.
     Raises: DeliveryError: no episodes come, or all of a batch were dropped. DivergedError: a loss is not finite.
       CheckpointError: as `agents.imitation.train`; the reward model reads another trunk.
     """
@@ -173,11 +173,11 @@ def train_online(
             now - started,
             now - came,
         )
-        if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
-            remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
-            remembered |= {f"head/{name}": head for name, head in heads.tensors().items()}
-            run.save(update + 1, {**remembered, _KEYS: workers.keys()})
-            workers.saved((update + 1) * config.shares)
+        remembered = {f"critic/{name}": tensor for name, tensor in critic.state().items()}
+        remembered |= {f"head/{name}": head for name, head in heads.tensors().items()}
+        whole = (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates
+        run.save(update + 1, {**remembered, _KEYS: workers.keys()}, whole=whole)
+        workers.saved((update + 1) * config.shares)
 
 
 def lasting_settings(config: OnlineConfig) -> dict[str, Any]:

@@ -23,12 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those that start Ray in the same one.
+    """Keep the tests of a file in one process, and the heavy ones in the same one.
 
-    Two Rays that start at once on two cores, beside other tests, can take longer than the 30 s that Ray gives itself.
+    Two Rays that start at once on two cores, say, can take longer than the 30 s that Ray gives itself.
     """
     for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+        group = "heavy" if item.get_closest_marker("heavy") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -175,11 +175,14 @@ def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(tiny, frames
     assert not list(train(resumed, source_of(frames), settings(precision="auto"), tmp_path / "killed"))
 
 
-def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_the_one_before(
-    tiny, frames, tmp_path, monkeypatch
+@pytest.mark.parametrize("updates", [3, 4])
+def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_its_newer_one(
+    tiny, frames, tmp_path, monkeypatch, updates
 ):
-    run = train(new_policy(tiny), source_of(frames), settings(), tmp_path)
-    for _ in range(3):
+    whole, resumed = new_policy(tiny), new_policy(tiny)
+    list(train(whole, source_of(frames), settings(), tmp_path / "whole"))
+    run = train(new_policy(tiny), source_of(frames), settings(updates=updates), tmp_path / "killed")
+    for _ in range(updates - 1):
         next(run)
     with monkeypatch.context() as patch:
 
@@ -189,8 +192,12 @@ def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_the_one
         patch.setattr("agents.checkpoint.save_policy", killed)
         with pytest.raises(KeyboardInterrupt):
             next(run)
-    assert len(list(tmp_path.glob("training-*"))) == 2
-    assert next(iter(train(new_policy(tiny), source_of(frames), settings(), tmp_path))).update == 3
+    assert load_policy(tmp_path / "killed" / "policy.safetensors")[1]["done"] == 2
+    assert list(train(resumed, source_of(frames), settings(updates=updates), tmp_path / "killed")) == []
+    assert load_policy(tmp_path / "killed" / "policy.safetensors")[1]["done"] == updates
+    list(train(resumed, source_of(frames), settings(), tmp_path / "killed"))
+    for (name, a), b in zip(resumed.named_parameters(), whole.parameters(), strict=True):
+        assert torch.equal(a, b), name
 
 
 def test_only_the_last_checkpoint_is_kept_and_it_says_how_it_came_about(tiny, frames, tmp_path):

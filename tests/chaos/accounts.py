@@ -22,7 +22,7 @@ from skygarden.online import read_metrics
 from tests.chaos.learner import BATCH, UPDATES
 
 ROOT: Final = Path(__file__).parents[2]
-_PATIENCE: Final = 280.0  # seconds to learn again from the journal
+_PATIENCE: Final = 600.0  # seconds to learn again from the journal
 
 
 def prepare(folder: Path, workers: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from rollout.pool import PoolConfig, RenderPool
 
 pytest.importorskip("ray")
 pytestmark = [
-    pytest.mark.ray,
+    pytest.mark.heavy,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux"),
 ]
