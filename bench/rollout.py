@@ -7,7 +7,9 @@ Each row plays with the same policy in the same run:
   episodes an update, at lag 0. What is decided on black frames, which pad an episode, does not count as a step;
 - wire: the seconds that a batch's messages take to be made, sent, read, checked and put on the disk, as a share of an
   update's;
-- RLlib: the sampler of its environment runner with 16 environments in one process and the same policy as its module.
+- RLlib: the sampler of its environment runner with 16 environments in one process and the same policy as its module,
+  once with our own inference inside, which keeps the past, and once as one writes it for RLlib: a stateless module that
+  reads the last 32 frames, stacked by the environment's wrapper.
 
     python bench/rollout.py [--sizes 4m 103m] [--updates 20] [--lag 0] [--no-rllib]
 """
@@ -25,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import numpy as np
@@ -156,12 +158,12 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
     return seconds
 
 
-def rllib(policy: Policy, steps: int) -> float:
+def rllib(policy: Policy, past: Literal["kept", "stacked"], steps: int) -> float:
     """Steps a second of RLlib's environment runner."""
     from rllib_module import runner_of  # beside this file
 
-    runner = runner_of(policy, BATCH)
-    runner.sample(num_timesteps=BATCH * 50, random_actions=False)
+    runner = runner_of(policy, BATCH, past)
+    runner.sample(num_timesteps=steps // 2, random_actions=False)
     start = time.perf_counter()
     episodes = runner.sample(num_timesteps=steps, random_actions=False)
     return sum(len(episode) for episode in episodes) / (time.perf_counter() - start)
@@ -176,7 +178,7 @@ def main() -> None:
     parser.add_argument("--no-rllib", action="store_true")
     args = parser.parse_args()
     logging.disable(logging.INFO)
-    print("size    alone  end to end  ratio  s an update  600 updates    wire   RLlib  ratio to it")
+    print("size    alone  end to end  ratio  s an update  600 updates    wire   RLlib  ratio  stacked  ratio")
     for size in args.sizes:
         policy = policy_of(size)
         by_itself = alone(policy)
@@ -185,8 +187,9 @@ def main() -> None:
         line = f"{size:>4} {by_itself:>6.0f} /s {rate:>8.0f} /s {rate / by_itself:>6.2f} {update:>12.2f}"
         line += f" {update * 10:>8.1f} min {share:>7.1%}"
         if not args.no_rllib:
-            theirs = rllib(policy, 3200 if size == "4m" else 1600)
-            line += f" {theirs:>5.0f} /s {rate / theirs:>8.1f}"
+            kept = rllib(policy, "kept", 3200 if size == "4m" else 1600)
+            stacked = rllib(policy, "stacked", 640 if size == "4m" else 160)
+            line += f" {kept:>5.0f} /s {rate / kept:>4.1f} {stacked:>6.0f} /s {rate / stacked:>4.1f}"
         print(line, flush=True)
 
 
