@@ -219,7 +219,7 @@ def train(
     Args: source: the same batches for the same update every time. folder: where the checkpoints go; the policy is
       `policy.safetensors`. identity: what else makes it this run and no other, such as its data. notes: kept
       in the settings there as well.
-    Yields: metrics, an update each, after the update and any checkpoint it makes.
+    Yields: metrics, an update each, before any checkpoint it makes: what is kept of them is not behind the weights.
     Raises: DataError: the batches ended, or are not of the configured size. DivergedError: a loss or gradient is not
       finite. CheckpointError: a checkpoint cannot be read or written, or the folder holds a run of other settings.
     """
@@ -239,10 +239,10 @@ def train(
             batch = _next(batches, config, update).to(device)
             waited = time.perf_counter() - started
             losses, norm = train_step(replicas, optimizer, batch, config, update)
-            if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
-                run.save(update + 1)
             speed = batch.counted.numel() / (time.perf_counter() - started)
             yield Metrics(update + 1, losses, learning_rate(config, update), norm, speed, waited)
+            if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:
+                run.save(update + 1)
 
 
 def make_replicas(policy: Policy, config: ImitationConfig) -> Replicas:

@@ -107,6 +107,7 @@ class _Curves:
 
     def add_held_out(self, update: int, losses: Losses) -> None:
         self._add_losses("held out", update, losses)
+        self._writer.flush()
 
     def close(self) -> None:
         if self._writer is not None:

@@ -182,7 +182,7 @@ def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_its_new
     whole, resumed = new_policy(tiny), new_policy(tiny)
     list(train(whole, source_of(frames), settings(), tmp_path / "whole"))
     run = train(new_policy(tiny), source_of(frames), settings(updates=updates), tmp_path / "killed")
-    for _ in range(updates - 1):
+    for _ in range(updates):
         next(run)
     with monkeypatch.context() as patch:
 
@@ -225,10 +225,10 @@ def test_a_folder_with_a_run_of_another_identity_is_refused(tiny, frames, tmp_pa
 def test_a_loss_that_is_not_a_number_stops_training_and_the_last_good_checkpoint_stays(tiny, frames, tmp_path):
     policy = new_policy(tiny)
     run = train(policy, source_of(frames), settings(), tmp_path)
-    assert [next(run).update for _ in range(2)] == [1, 2]
+    assert [next(run).update for _ in range(3)] == [1, 2, 3]
     with torch.no_grad():
         policy.head.out.bias[3] = math.nan
-    with pytest.raises(DivergedError, match="update 3 has loss nan"):
+    with pytest.raises(DivergedError, match="update 4 has loss nan"):
         next(run)
     kept, header = load_policy(tmp_path / "policy.safetensors")
     assert header["done"] == 2
