@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,9 +60,13 @@ class Site:
     def processes(self, host: str) -> list[str]:
         """The command lines of all that runs on a host, but for its first process and who is logged in."""
         (first,) = (p for p in self._descendants(psutil.Process(self.process)) if _is_host(p, host))
-        inside = self._descendants(first)
-        logins = {p.pid for p in inside if p.name() == "sshd"}
-        return [" ".join(p.cmdline()) or p.name() for p in inside if p.pid not in logins and p.name() != "sleep"]
+        running: list[str] = []
+        for process in self._descendants(first):
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                name = process.name()
+                if name not in ("sshd", "sleep"):
+                    running.append(" ".join(process.cmdline()) or name)
+        return running
 
     @staticmethod
     def _descendants(process: psutil.Process) -> list[psutil.Process]:
