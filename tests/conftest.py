@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # The same examples in every run: a failure that comes and goes teaches people to run tests twice.
 settings.register_profile("skygarden", deadline=None, derandomize=True, database=None)
@@ -21,15 +23,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="draw tests/envs/golden/ anew instead of comparing")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and the heavy ones in the same one.
+# They start Ray, or many processes. Two Rays that start at once on two cores, say, can take longer than the 30 s that
+# Ray gives itself.
+_HEAVY = (
+    "tests/chaos/",
+    "tests/deploy/",
+    "tests/rollout/rllib/",
+    "tests/rollout/test_pool.py",
+    "tests/skygarden/test_baseline.py",
+)
 
-    Two Rays that start at once on two cores, say, can take longer than the 30 s that Ray gives itself.
-    """
-    for item in items:
-        group = "heavy" if item.get_closest_marker("heavy") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+
+class _Scheduler(LoadFileScheduling):
+    """The tests of a file in one process, and all heavy ones in the same, so that one runs at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "heavy" if nodeid.startswith(_HEAVY) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Share the tests out among processes."""
+    return _Scheduler(config, log)
 
 
 PATIENCE = 30.0  # s that a busy machine may take to do what was asked

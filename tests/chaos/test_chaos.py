@@ -127,7 +127,6 @@ def events(seed: int) -> Iterator[Event]:
         yield rng.expovariate(1 / _GAP), what, rng.randrange(len(WORKERS)), rng.uniform(0.2, 8.0)
 
 
-@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.timeout(2 * _LIMIT)
 @pytest.mark.parametrize("seed", SEEDS)

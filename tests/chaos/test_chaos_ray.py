@@ -23,11 +23,7 @@ from tests.chaos.accounts import ROOT, prepare, settle
 from tests.chaos.schedule import Event, Later, Learner, play
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'skygarden[cluster]'")
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux")]
 
 SEEDS: Final = range(int(os.environ.get("SKYGARDEN_CHAOS_RAY", "1")))
 KINDS: Final = Counter(

@@ -13,8 +13,6 @@ from tests.deploy.hosts import ROOT, Site, site
 
 pytest.importorskip("ray")
 
-pytestmark = pytest.mark.heavy
-
 UP: Final = "RAY_UP_enable_autoscaler_v2=0 RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0"
 PATIENCE: Final = 240.0  # seconds, which nothing here takes
 UPDATES: Final = 10

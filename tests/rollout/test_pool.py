@@ -22,11 +22,7 @@ from rollout.desk import Desk
 from rollout.pool import PoolConfig, RenderPool
 
 pytest.importorskip("ray")
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Ray's clusters are of Linux")]
 
 PATIENCE = 60.0  # seconds, which no test waits
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,6 @@ from skygarden.evaluate import summarise
 from skygarden.playing import RANDOM, Rollouts, play
 from tests.skygarden.conftest import Command
 
-pytestmark = pytest.mark.heavy
-
 SMOKE = PpoSettings(steps=256, environments=4, batch_size=256, minibatch_size=128, epochs=1)
 
 

@@ -30,7 +30,7 @@ REINFORCE = ReinforceConfig(batch_size=4, learning_rate=1e-2, baseline="value", 
 ONLINE = OnlineConfig(updates=3, reinforce=REINFORCE, schedule="linear", checkpoint_every=100)
 HERE = InProcess(processors=1)
 
-pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 
 def config_of(files: Any, online: OnlineConfig, playing: Playing = HERE, **others: Any) -> SkygardenReinforceConfig:

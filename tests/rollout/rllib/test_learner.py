@@ -23,8 +23,6 @@ from rollout.rllib.runner import NoEnvRunner
 
 ray_batch = pytest.importorskip("ray.rllib.policy.sample_batch")
 
-pytestmark = pytest.mark.heavy
-
 LAPTOP = ReinforceConfig(batch_size=4, learning_rate=1e-2, baseline="value", passes=4)  # as skygarden.presets.LAPTOP
 FULL = replace(LAPTOP, kl=0.1, entropy=0.01, weight_decay=0.1, clip=0.5)
 

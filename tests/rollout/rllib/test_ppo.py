@@ -22,8 +22,6 @@ from rollout.collect import collect
 from rollout.rllib.ppo import PixelAgent, PixelModule, ppo_config
 from rollout.rllib.settings import PpoSettings
 
-pytestmark = pytest.mark.heavy
-
 SMALL = PpoSettings(environments=4, batch_size=128, minibatch_size=64, epochs=1)
 PRESSED = "Pressed-v0"
 
