@@ -140,5 +140,8 @@ def _home() -> str:
 
 
 def _is_host(process: psutil.Process, host: str) -> bool:
-    command = process.cmdline()
+    try:
+        command = process.cmdline()
+    except psutil.NoSuchProcess:  # or a zombie: it has ended meanwhile
+        return False
     return command[:1] == ["bash"] and command[2:3] == ["host"] and command[-1] == host
