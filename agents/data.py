@@ -35,9 +35,10 @@ class Sequences(Protocol):
         """(N,): steps of each sequence."""
         ...
 
-    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+    def read(self, index: int, start: int, length: int, out: Frames | None = None) -> tuple[Frames, NDArray[np.uint8]]:
         """Steps [start, start + length) of a sequence; several threads may ask at once.
 
+        Args: out: (length, 128, 128, 3) uint8, where frames that have to be made may be put; new memory is slow.
         Returns: frames (length, 128, 128, 3) uint8, RGB, and actions (length, 16) uint8. Neither is written to.
         """
         ...
@@ -61,7 +62,7 @@ class Kept:
         """(N,): steps of each sequence."""
         return self._sequences.lengths
 
-    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+    def read(self, index: int, start: int, length: int, out: Frames | None = None) -> tuple[Frames, NDArray[np.uint8]]:
         """Steps [start, start + length) of a sequence, as `Sequences`; waits where another thread reads all of it.
 
         Raises: what the sequences raise.
@@ -70,7 +71,7 @@ class Kept:
         is_inside = 0 <= start < start + length <= steps  # if not, the sequences know what to say
         kept = self._whole(index, steps) if is_inside else None
         if kept is None:
-            return _read_only(*self._sequences.read(index, start, length))
+            return _read_only(*self._sequences.read(index, start, length, out))
         frames, actions = kept
         return frames[start : start + length], actions[start : start + length]
 
@@ -108,11 +109,11 @@ class Joined:
         """(N,): steps of each sequence."""
         return self._lengths
 
-    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
+    def read(self, index: int, start: int, length: int, out: Frames | None = None) -> tuple[Frames, NDArray[np.uint8]]:
         """Steps [start, start + length) of a sequence, as `Sequences`. Raises: what its source raises."""
         part = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[part - 1]) if part else 0)
-        return self._parts[part].read(within, start, length)
+        return self._parts[part].read(within, start, length, out)
 
 
 def _read_only(frames: Frames, actions: NDArray[np.uint8]) -> tuple[Frames, NDArray[np.uint8]]:
@@ -158,6 +159,7 @@ class Loader:
         self._sequences = Kept(sequences, config.memory) if config.memory else sequences
         self._config = config
         self._ends: NDArray[np.int64] = np.cumsum(lengths)
+        self._windows = threading.local()
 
     def __call__(self, start: int) -> Generator[Batch, None, None]:
         """The batches from update `start` on. One that was given out is not touched again."""
@@ -183,11 +185,19 @@ class Loader:
         config = self._config
         rng = np.random.default_rng([config.seed, update, k])
         index, start = self._choose(rng)
-        frames, arrays.actions[k] = self._sequences.read(index, start, config.length)
         if config.augment is None:
-            arrays.frames[k] = frames
+            frames, arrays.actions[k] = self._sequences.read(index, start, config.length, arrays.frames[k])
+            if not np.may_share_memory(frames, arrays.frames[k]):
+                arrays.frames[k] = frames
         else:
+            frames, arrays.actions[k] = self._sequences.read(index, start, config.length, self._window())
             apply(frames, draw(config.augment, frames.shape[1], rng), arrays.frames[k])
+
+    def _window(self) -> Frames:
+        """This thread's memory for frames that are on their way to be augmented."""
+        if not hasattr(self._windows, "frames"):
+            self._windows.frames = np.empty((self._config.length, SIDE, SIDE, 3), np.uint8)
+        return self._windows.frames
 
     def _choose(self, rng: np.random.Generator) -> tuple[int, int]:
         """A sequence by its length, and a start.

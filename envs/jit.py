@@ -4,6 +4,9 @@ Numba keys its cache on one source file, so it would serve a stale kernel after 
 calls in another file. Ours lies in a folder named after a hash of all that a kernel may call, the sources on top of
 `envs` and those beside its own: an edit compiles anew, and two versions never meet. Nothing need be writable where the
 package is installed; without a writable home the cache lasts as long as the process.
+
+Kernels neither make arrays nor return them, so numba need not count who holds one: counting took nine tenths of the
+time of the physics, which looks at many small arrays for a moment each.
 """
 
 import atexit
@@ -16,7 +19,7 @@ import threading
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import numba
 import numpy as np
@@ -34,9 +37,13 @@ Whole: TypeAlias = int | np.integer[Any]
 Real: TypeAlias = float | np.floating[Any] | Whole
 
 
+# `_nrt` is numba's runtime, which counts references to arrays. Without it, one that makes an array does not compile.
+_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that other kernels call; it becomes part of each of them."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
@@ -45,7 +52,7 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)  # numba reads it while it decorates, and only then
     try:
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = numba.njit(cache=True, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = before
 

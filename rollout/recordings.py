@@ -39,8 +39,8 @@ class RecordedSequences:
         """(N,): steps of each recording."""
         return self._lengths
 
-    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
-        """Steps [start, start + length) of a recording.
+    def read(self, index: int, start: int, length: int, out: Frames | None = None) -> tuple[Frames, NDArray[np.uint8]]:
+        """Steps [start, start + length) of a recording, their frames in `out` where it is given.
 
         Raises: DataError: they are not all in it.
         """
@@ -48,7 +48,9 @@ class RecordedSequences:
             steps = self._lengths[index]
             raise DataError(f"steps {start} to {start + length} are not all in a recording of {steps} steps")
         part = slice(start, start + length)
-        return np.array(self._frames[index][part]), self._actions[index][part]
+        frames = np.empty((length, SIDE, SIDE, 3), np.uint8) if out is None else out
+        frames[...] = self._frames[index][part]
+        return frames, self._actions[index][part]
 
 
 def write_recording(folder: Path, name: str, frames: Frames, actions: NDArray[np.uint8]) -> None:

@@ -42,8 +42,8 @@ class ReplaySequences:
         """(N,): steps of each sequence."""
         return self._lengths
 
-    def read(self, index: int, start: int, length: int) -> tuple[Frames, NDArray[np.uint8]]:
-        """Draw steps [start, start + length) of a sequence.
+    def read(self, index: int, start: int, length: int, out: Frames | None = None) -> tuple[Frames, NDArray[np.uint8]]:
+        """Draw steps [start, start + length) of a sequence, in `out` where it is given.
 
         Raises: ReplayError: they lie outside, or the replay was recorded in another world.
         """
@@ -51,7 +51,7 @@ class ReplaySequences:
         if start < 0 or start + length > span.length:
             raise ReplayError(f"steps {start} to {start + length} are not all in a sequence of {span.length} steps")
         reader = ReplayReader(span.replay, self._brush(span.replay.dressing), trusted=index in self._trusted)
-        window = reader.window(span.start + start, length)
+        window = reader.window(span.start + start, length, out)
         self._trusted.add(index)
         return window
 

@@ -18,11 +18,11 @@ from envs.jit import kernel
 
 VOID: Final = -1.0e9  # the ground's height where there is none
 BODY_RADIUS: Final = 0.36  # metres, of a player
-CELL: Final = 4.0  # metres, of the grid that finds solids
-_FINE: Final = 0.5  # metres, of the grid that tells where there is nothing to run into
+CELL: Final = 0.5  # metres, of the grid that knows what may be on top, and where there is nothing to run into
 _LOW: Final = (-60.0, -40.0)  # the grid's corner
-_CELLS: Final = (30, 40)
+_CELLS: Final = (240, 320)
 _HIGH: Final = (_LOW[0] + CELL * _CELLS[0], _LOW[1] + CELL * _CELLS[1])
+_MARGIN: Final = 1e-6  # metres, above rounding, by which one solid must be above another to hide it
 _SIDES: Final = 8  # of an outline, at most
 
 Point = tuple[float, float]
@@ -95,8 +95,8 @@ class Ground(NamedTuple):
     sides: NDArray[np.int64]  # (solids,)
     tops: NDArray[np.float64]  # (solids, 3): slope_x, slope_y, height
     cell_start: NDArray[np.int64]  # (cells + 1,)
-    cell_solids: NDArray[np.int64]  # the solids that reach into each cell; ~index for one that covers all of it
-    around: NDArray[np.float64]  # (fine cells): no ground within BODY_RADIUS of the cell is higher
+    cell_solids: NDArray[np.int64]  # who may be on top somewhere in a cell; ~index of one that fills it
+    around: NDArray[np.float64]  # (cells): no ground within BODY_RADIUS of the cell is higher
 
 
 SPAWNS: Final = (
@@ -337,42 +337,62 @@ def build_ground(island: Island) -> Ground:
     solids += [prism("", d.x, d.y, d.radius, 6, d.ground + d.height, d.turn) for d in island.dressing]
     edges = np.zeros((len(solids), _SIDES, 3))
     tops = np.array([(s.slope_x, s.slope_y, s.height) for s in solids])
-    cells: list[list[int]] = [[] for _ in range(_CELLS[0] * _CELLS[1])]
     for index, solid in enumerate(solids):
         corners = solid.outline
         for row, ((ax, ay), (bx, by)) in enumerate(zip(corners, corners[1:] + corners[:1], strict=True)):
             normal = (by - ay, ax - bx)
             edges[index, row] = (*normal, normal[0] * ax + normal[1] * ay)
-        xs, ys = [c[0] for c in corners], [c[1] for c in corners]
-        for i in range(int((min(xs) - _LOW[0]) // CELL), int((max(xs) - _LOW[0]) // CELL) + 1):
-            for j in range(int((min(ys) - _LOW[1]) // CELL), int((max(ys) - _LOW[1]) // CELL) + 1):
-                x, y = _LOW[0] + i * CELL, _LOW[1] + j * CELL
-                covered = all(_contains(solid, x + dx, y + dy) for dx in (0.0, CELL) for dy in (0.0, CELL))
-                cell = i * _CELLS[1] + j
-                cells[cell].append(~index if covered else index)
-    start = np.cumsum([0] + [len(c) for c in cells])
-    members = np.array([s for c in cells for s in c], np.int64)
     sides = np.array([len(s.outline) for s in solids])
-    return Ground(edges, sides, tops, start.astype(np.int64), members, _highest_around(edges, tops, solids).ravel())
+    start, members = _solids_on_top(edges, tops, solids)
+    return Ground(edges, sides, tops, start, members, _highest_around(edges, tops, solids).ravel())
+
+
+def _solids_on_top(
+    edges: NDArray[np.float64], tops: NDArray[np.float64], solids: list[Solid]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`cell_start` and `cell_solids`: who reaches into a cell, without those that lie under one that fills it."""
+    half = CELL / 2
+    filled_to = np.full(_CELLS, VOID)  # a cell's ground is nowhere lower
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []  # cells, solids, highest points
+    for index, (solid, planes, (slope_x, slope_y, height)) in enumerate(zip(solids, edges, tops, strict=True)):
+        i, j, px, py = _cells_near(solid, half)
+        reaches, fills = np.ones((px.size, py.size), np.bool_), np.ones((px.size, py.size), np.bool_)
+        for a, b, c in planes[: len(solid.outline)]:
+            middle, spread = a * px + b * py, half * (abs(a) + abs(b))
+            reaches &= middle - spread <= c
+            fills &= middle + spread <= c
+        top, spread = slope_x * px + slope_y * py + height, half * (abs(slope_x) + abs(slope_y))
+        filled_to[i, j] = np.maximum(filled_to[i, j], np.where(fills, top - spread, VOID))
+        numbers = np.arange(math.prod(_CELLS)).reshape(_CELLS)[i, j]
+        parts.append((numbers[reaches], np.where(fills, ~index, index)[reaches], (top + spread)[reaches]))
+    cells, members, highest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    seen = highest + _MARGIN >= filled_to.ravel()[cells]
+    cells, members = cells[seen], members[seen]
+    order = np.argsort(cells, kind="stable")
+    return np.searchsorted(cells[order], np.arange(math.prod(_CELLS) + 1)), members[order]
 
 
 def _highest_around(edges: NDArray[np.float64], tops: NDArray[np.float64], solids: list[Solid]) -> NDArray[np.float64]:
-    """A bound on the ground near each fine cell: of the solids that come near it, the top's highest point there."""
-    per_cell = round(CELL / _FINE)
-    x, y = (_LOW[k] + _FINE * (np.arange(_CELLS[k] * per_cell) + 0.5) for k in range(2))
-    reach = BODY_RADIUS + _FINE * math.sqrt(0.5)
-    highest = np.full((len(x), len(y)), VOID)
+    """A bound on the ground near each cell: of the solids that come near it, the top's highest point there."""
+    reach = BODY_RADIUS + CELL * math.sqrt(0.5)
+    highest = np.full(_CELLS, VOID)
     for solid, planes, (slope_x, slope_y, height) in zip(solids, edges, tops, strict=True):
-        xs, ys = [c[0] for c in solid.outline], [c[1] for c in solid.outline]
-        i = slice(*np.searchsorted(x, (min(xs) - reach, max(xs) + reach)))
-        j = slice(*np.searchsorted(y, (min(ys) - reach, max(ys) + reach)))
-        px, py = x[i, None], y[None, j]
+        i, j, px, py = _cells_near(solid, reach)
         near = np.ones((px.size, py.size), np.bool_)
         for a, b, c in planes[: len(solid.outline)]:
             near &= a * px + b * py <= c + reach * math.hypot(a, b)
         top = slope_x * px + slope_y * py + height + reach * math.hypot(slope_x, slope_y)
         highest[i, j] = np.maximum(highest[i, j], np.where(near, top, VOID))
     return highest
+
+
+def _cells_near(solid: Solid, reach: float) -> tuple[slice, slice, NDArray[np.float64], NDArray[np.float64]]:
+    """The cells whose middles lie within `reach` of a solid's bounding box: where, and the middles' x and y."""
+    x, y = (_LOW[k] + CELL * (np.arange(_CELLS[k]) + 0.5) for k in range(2))
+    xs, ys = [c[0] for c in solid.outline], [c[1] for c in solid.outline]
+    i = slice(int(np.searchsorted(x, min(xs) - reach)), int(np.searchsorted(x, max(xs) + reach, side="right")))
+    j = slice(int(np.searchsorted(y, min(ys) - reach)), int(np.searchsorted(y, max(ys) + reach, side="right")))
+    return i, j, x[i, None], y[None, j]
 
 
 @kernel
@@ -384,13 +404,18 @@ def _is_inside(ground: Ground, solid: int, x: float, y: float) -> bool:
 
 
 @kernel
+def _cell_of(x: float, y: float) -> int:
+    """The number of the cell in which a point within the grid lies."""
+    return int((x - _LOW[0]) * (1.0 / CELL)) * _CELLS[1] + int((y - _LOW[1]) * (1.0 / CELL))
+
+
+@kernel
 def height_at(ground: Ground, x: float, y: float) -> float:
     """The height of the ground over a point, or VOID."""
     best = VOID
     if not (_LOW[0] <= x < _HIGH[0] and _LOW[1] <= y < _HIGH[1]):
         return best
-    i, j = int((x - _LOW[0]) * (1.0 / CELL)), int((y - _LOW[1]) * (1.0 / CELL))
-    cell = i * _CELLS[1] + j
+    cell = _cell_of(x, y)
     for k in range(ground.cell_start[cell], ground.cell_start[cell + 1]):
         covers = ground.cell_solids[k] < 0
         s = ~ground.cell_solids[k] if covers else ground.cell_solids[k]
@@ -405,5 +430,4 @@ def is_open(ground: Ground, x: float, y: float, limit: float) -> bool:
     """Whether it is plain that no ground within BODY_RADIUS of a point is above `limit`: one look, no geometry."""
     if not (_LOW[0] <= x < _HIGH[0] and _LOW[1] <= y < _HIGH[1]):
         return False
-    i, j = int((x - _LOW[0]) * (1.0 / _FINE)), int((y - _LOW[1]) * (1.0 / _FINE))
-    return ground.around[i * (_CELLS[1] * int(CELL / _FINE)) + j] <= limit
+    return ground.around[_cell_of(x, y)] <= limit

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.jit import entry
+from envs.jit import entry, kernel
 from envs.simd import LANES
 from envs.standin.island import Ground, height_at
 from envs.standin.raster import MAX_TRIANGLES, PLANES, Triangles, aligned
@@ -126,8 +126,9 @@ def _bake_light(
         facing = max(0.0, n[0] * sun[0] + n[1] * sun[1] + n[2] * sun[2])
         for k in range(3):
             # A little off the surface and into the triangle, so that it does not shade itself.
-            inward = (corners[t, 0] + corners[t, 1] + corners[t, 2]) * (0.12 / 3.0) + corners[t, k] * 0.88
-            x, y, z = inward[0] + n[0] * 0.12, inward[1] + n[1] * 0.12, inward[2] + n[2] * 0.12
+            x = _inward(corners, t, k, 0) + n[0] * 0.12
+            y = _inward(corners, t, k, 1) + n[1] * 0.12
+            z = _inward(corners, t, k, 2) + n[2] * 0.12
             lit = 1.0
             for step in range(1, 60):
                 far = 0.4 * step
@@ -143,3 +144,10 @@ def _bake_light(
                         hidden += 1.0 / 16.0
             sky = (0.75 + 0.25 * n[2]) * (1.0 - 0.5 * hidden)
             light[t, k] = _AMBIENT * sky + _SUNLIGHT * facing * lit
+
+
+@kernel
+def _inward(corners: NDArray[np.float64], t: int, corner: int, axis: int) -> float:
+    """A coordinate of a place near one corner of a triangle, a little towards its middle."""
+    middle = (corners[t, 0, axis] + corners[t, 1, axis] + corners[t, 2, axis]) * (0.12 / 3.0)
+    return middle + corners[t, corner, axis] * 0.88

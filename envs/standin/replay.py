@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-from numpy.lib.recfunctions import structured_to_unstructured, unstructured_to_structured
 from numpy.typing import NDArray
 
 from envs.backend import SIDE
@@ -172,40 +171,39 @@ class ReplayReader:
         self._births: dict[int, int] = dict(replay.lives.tolist())  # spawns by the step before which a life begins
         self._checked = trusted
 
-    def window(self, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def window(
+        self, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What was seen and done in steps [start, start + length).
 
+        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new.
         Returns: frames (length, 128, 128, 3) uint8 and actions (length, 16) uint8; the action follows its frame.
         Raises: ReplayError: the window lies outside the replay, or the replay does not belong to this world.
         """
         self.replay.check_window(start, length)
         if not self._checked:
             self._check_rules()
-        body = self._state(start)
-        trail = np.zeros(length, BODY)
-        for low, high in self._parts(start, start + length):
-            self._respawn(body, low)
-            advance_body(self._stage, body, self.replay.actions[low:high], trail[low - start : high - start])
         actions = self.replay.actions[start : start + length]
-        return self._draw(trail, actions), actions
+        frames = np.empty((length, SIDE, SIDE, 3), np.uint8) if out is None else out
+        self._draw(self._states(start, start + length), actions, frames)
+        return frames, actions
 
-    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The frames of a player's states."""
+    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8], frames: NDArray[np.uint8]) -> None:
+        """Draw a player's states."""
         count = len(trail)
-        frames = np.empty((count, SIDE, SIDE, 3), np.uint8)
         cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
         advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), new_turn(), count, frames)
-        return frames
 
-    def _state(self, step: int) -> NDArray[np.void]:
-        """The player before a step, from the last key state; a life that begins here is not yet begun."""
-        key = step // KEY_EVERY
-        body = from_key(self.replay.keys[key])
-        for low, high in self._parts(key * KEY_EVERY, step):
-            if low > key * KEY_EVERY:  # a key state already has the life that begins with it
+    def _states(self, first: int, last: int) -> NDArray[np.void]:
+        """The player before each of steps [first, last), (last - first,) BODY: played on from the last key state."""
+        key = first // KEY_EVERY
+        begin = key * KEY_EVERY
+        body, trail = from_key(self.replay.keys[key]), np.zeros(last - begin, BODY)
+        for low, high in self._parts(begin, last):
+            if low > begin:  # a key state already has the life that begins with it
                 self._respawn(body, low)
-            advance_body(self._stage, body, self.replay.actions[low:high], NO_TRAIL)
-        return body
+            advance_body(self._stage, body, self.replay.actions[low:high], trail[low - begin : high - begin])
+        return trail[first - begin :]
 
     def _parts(self, low: int, high: int) -> list[tuple[int, int]]:
         """Cut [low, high) where lives begin."""
@@ -220,7 +218,7 @@ class ReplayReader:
     def _check_rules(self) -> None:
         """Play the first stretch: if it ends elsewhere, the replay was made by another version of the rules."""
         if len(self.replay.keys) > 1:
-            there = self._state(KEY_EVERY - 1)
+            there = self._states(KEY_EVERY - 1, KEY_EVERY)
             advance_body(self._stage, there, self.replay.actions[KEY_EVERY - 1 : KEY_EVERY], NO_TRAIL)
             self._respawn(there, KEY_EVERY)
             if not np.array_equal(to_key(there), self.replay.keys[1]):
@@ -235,9 +233,9 @@ def stage_of(dressing: int) -> Stage:
 
 def to_key(body: NDArray[np.void]) -> NDArray[np.float64]:
     """The one body's fields as numbers, (fields,)."""
-    return structured_to_unstructured(body, copy=True)[0]
+    return np.array(body.view(np.float64), np.float64)
 
 
 def from_key(key: NDArray[np.float64]) -> NDArray[np.void]:
     """The inverse of `to_key`: (1,) BODY."""
-    return unstructured_to_structured(key[None].copy(), BODY)
+    return key.copy().view(BODY)

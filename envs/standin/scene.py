@@ -150,12 +150,16 @@ def _buried(ground: Ground, corners: list[Vector]) -> bool:
     return bool(np.all(_heights(ground, probes) > probes[:, 2] + 0.02))
 
 
-@entry
 def _heights(ground: Ground, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    out = np.empty(points.shape[0])
+    out = np.empty(len(points))
+    _fill_heights(ground, points, out)
+    return out
+
+
+@entry
+def _fill_heights(ground: Ground, points: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     for k in range(points.shape[0]):
         out[k] = height_at(ground, points[k, 0], points[k, 1])
-    return out
 
 
 def _add_sides(mesh: Mesh, ground: Ground, solid: Solid) -> None:

@@ -34,7 +34,9 @@ class Numbered:
         self.lengths = np.array(lengths, np.int64)
         self._idle, self._length = idle, length
 
-    def read(self, index: int, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(
+        self, index: int, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         assert type(index) is int
         assert type(start) is int
         assert 0 <= index < len(self.lengths)
@@ -57,7 +59,9 @@ class Broken(Numbered):
 
     reads = 0
 
-    def read(self, index: int, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(
+        self, index: int, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         self.reads += 1
         if self.reads >= 5:
             raise OSError("the disk is gone")
@@ -244,7 +248,9 @@ class Watched:
         self.failing = False
         self.doors: dict[int, threading.Event] = {}  # sequences that are read when theirs is open
 
-    def read(self, index: int, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(
+        self, index: int, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         self.asked.append((index, start, length))
         if index in self.doors:
             assert self.doors[index].wait(30)

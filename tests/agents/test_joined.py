@@ -12,7 +12,9 @@ class Numbers:
         self.lengths: NDArray[np.int64] = np.array(lengths, np.int64)
         self._first = first
 
-    def read(self, index: int, start: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(
+        self, index: int, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         assert 0 <= index < len(self.lengths)
         actions = np.zeros((length, 16), np.uint8)
         actions[:, 0] = self._first + index
