@@ -6,11 +6,11 @@ drawn at random among the episodes to learn from; accuracy is measured on pairs 
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -30,9 +30,12 @@ from skygarden.files import write_text
 from skygarden.film import film
 from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
-from skygarden.rewarding import ask_about, compared, features_of, test_pairs
+from skygarden.rewarding import ask_about, compared, features_of, hash_of, test_pairs
 
 SIZES: Final = (100, 1000, 10_000, 100_000)  # comparisons; then all there are
+
+ENCODERS: Final = ("agent", "random")
+_KEPT: Final = "curve.json"
 
 Accuracies = dict[str, dict[int, list[float]]]  # by encoder, then by the number of comparisons: one a seed
 
@@ -40,6 +43,7 @@ Accuracies = dict[str, dict[int, list[float]]]  # by encoder, then by the number
 def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds: int) -> Accuracies:
     """Train reward models with both encoders and more and more comparisons; write `curve.png` and `curve.json`.
 
+    The file is written after every model: one that was measured with the same settings is not measured again.
     Raises: DataError: there are too few episodes.
     """
     played, _ = read_episodes(episodes)
@@ -47,8 +51,15 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
         raise DataError(f"more than {stage.trajectories} episodes are needed, some to test on, got {len(played)}")
     everything = stage.trajectories * (stage.trajectories - 1) // 2
     sizes = [size for size in SIZES if size < everything] + [everything]
-    encoded = {"agent": features_of(played), "random": random_features(played)}
-    jobs = [(name, size, seed) for name in encoded for size in sizes for seed in range(seeds)]
+    identity = {"wanted": aim.name, "settings": asdict(stage), "episodes": hash_of(episodes)}
+    accuracies = _measured(out / _KEPT, sizes, seeds, identity)
+    jobs = [
+        (name, size, seed)
+        for name, by_size in accuracies.items()
+        for size, values in by_size.items()
+        for seed in range(len(values), seeds)
+    ]
+    encoded = {"agent": features_of(played), "random": random_features(played)} if jobs else {}
 
     def run(job: tuple[str, int, int]) -> float:
         name, size, seed = job
@@ -57,17 +68,27 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
         return _one(there, played, encoded[name], aim)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        measured = list(track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs)))
-    accuracies: Accuracies = {name: {size: [] for size in sizes} for name in encoded}
-    for (name, size, _), value in zip(jobs, measured, strict=True):
-        accuracies[name][size].append(value)
-    out.mkdir(parents=True, exist_ok=True)
+        measured = track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs))
+        for (name, size, _), value in zip(jobs, measured, strict=True):
+            accuracies[name][size].append(value)
+            write_text(out / _KEPT, json.dumps({"accuracy": accuracies, **identity}, indent=2))
     accuracy_chart(out / "curve.png", accuracies, f"Reward models that prefer: {aim.title}, {seeds} seeds")
-    results = {"accuracy": accuracies, "wanted": aim.name, "settings": asdict(stage), "seeds": seeds}
-    write_text(out / "curve.json", json.dumps(results, indent=2))
     for name, by_size in accuracies.items():
         shown = ", ".join(f"{size}: {np.mean(values):.1%}" for size, values in by_size.items())
         Console().print(f"{name} encoder: {shown}")
+    return accuracies
+
+
+def _measured(path: Path, sizes: Sequence[int], seeds: int, identity: Mapping[str, Any]) -> Accuracies:
+    """What was measured before with the same settings; else nothing yet, and the folder for it is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    accuracies: Accuracies = {name: {size: [] for size in sizes} for name in ENCODERS}
+    if path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if {name: kept.get(name) for name in identity} == json.loads(json.dumps(identity)):
+            for name, by_size in accuracies.items():
+                for size in by_size:
+                    by_size[size] = kept["accuracy"].get(name, {}).get(str(size), [])[:seeds]
     return accuracies
 
 

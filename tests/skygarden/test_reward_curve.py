@@ -1,14 +1,16 @@
 """How good reward models get with how many comparisons: what is trained, what is written, and what a frame becomes."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from agents.reward import RewardConfig, random_projection
+from agents.reward import RewardConfig, RewardModel, random_projection
 from envs.backend import JUMPPADS, Start
 from envs.episode import Ending, Episode
 from envs.errors import DataError
@@ -67,7 +69,7 @@ def test_a_curve_is_of_both_encoders_all_sizes_and_all_seeds(sizes: list[int], t
     assert kept["accuracy"] == {
         name: {str(size): values for size, values in by_size.items()} for name, by_size in accuracies.items()
     }
-    assert (kept["wanted"], kept["seeds"], kept["settings"]["trajectories"]) == ("left", 2, 6)
+    assert (kept["wanted"], kept["settings"]["trajectories"]) == ("left", 6)
     picture = cv2.imread(str(out / "curve.png"))
     assert picture is not None
     assert min(picture.shape[:2]) > 300
@@ -77,7 +79,7 @@ def test_a_curve_is_of_both_encoders_all_sizes_and_all_seeds(sizes: list[int], t
 def test_a_model_follows_from_its_seed_and_size_however_many_are_trained(sizes: list[int], tmp_path: Path) -> None:
     path = written(tmp_path, 12)
     two, three = (
-        reward_curve.reward_curve(STAGE, path, aim_of("left"), tmp_path / "out", seeds=seeds) for seeds in (2, 3)
+        reward_curve.reward_curve(STAGE, path, aim_of("left"), tmp_path / str(seeds), seeds=seeds) for seeds in (2, 3)
     )
     for name in two:
         for size in sizes:
@@ -85,6 +87,46 @@ def test_a_model_follows_from_its_seed_and_size_however_many_are_trained(sizes: 
     for by_size in three.values():
         assert len({tuple(values) for values in by_size.values()}) > 1  # sizes differ
         assert any(len(set(values)) > 1 for values in by_size.values())  # and seeds
+
+
+def test_a_curve_that_was_stopped_goes_on_and_ends_as_one_that_was_not(
+    sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = written(tmp_path, 12), tmp_path / "out"
+    whole = reward_curve.reward_curve(STAGE, path, aim_of("left"), tmp_path / "whole", seeds=2)
+    trained: list[int] = []
+    model = reward_curve.RewardModel
+
+    def counted(*arguments: Any) -> RewardModel:
+        trained.append(1)
+        if len(trained) == 8:
+            raise KeyboardInterrupt
+        return model(*arguments)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(reward_curve, "RewardModel", counted)
+    with pytest.raises(KeyboardInterrupt):
+        reward_curve.reward_curve(STAGE, path, aim_of("left"), out, seeds=2)
+    kept = json.loads((out / "curve.json").read_text(encoding="utf-8"))["accuracy"]
+    assert sum(len(values) for by_size in kept.values() for values in by_size.values()) == 7
+    assert reward_curve.reward_curve(STAGE, path, aim_of("left"), out, seeds=2) == whole
+    assert 8 + 5 <= len(trained) <= 12 + 5  # others may have been under way when it stopped
+    assert reward_curve.reward_curve(STAGE, path, aim_of("left"), out, seeds=1)["agent"][2] == whole["agent"][2][:1]
+
+
+def test_a_curve_of_other_settings_or_episodes_begins_anew(sizes: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path, 12)
+    reward_curve.reward_curve(STAGE, path, aim_of("left"), tmp_path / "out", seeds=1)
+    for stage, count, pad in (
+        (STAGE, 12, "right"),
+        (STAGE, 13, "left"),
+        (RewardStage(trajectories=6, training=RewardConfig(epochs=3)), 12, "left"),
+    ):
+        alone, after = (
+            reward_curve.reward_curve(stage, written(tmp_path, count), aim_of(pad), tmp_path / out, seeds=1)
+            for out in (f"{pad}-{count}-{stage.training.epochs}", "out")
+        )
+        assert alone == after
 
 
 def test_each_encoder_is_measured_on_its_own_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
