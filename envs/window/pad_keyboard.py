@@ -69,6 +69,36 @@ class Pulse:
         self._until = self._next if slots == most else now + slots * self._slot
 
 
+class StickKeys:
+    """Both sticks as the keys of their four axes. Args: now: s, the clock at the start."""
+
+    def __init__(self, config: KeysConfig, now: float) -> None:
+        self._config = config
+        self._pulses = {axis: Pulse(config.pulse, now) for axis in AXES}
+
+    @property
+    def down(self) -> dict[str, int]:
+        """For each of AXES, -1 or 1: the key that is down; 0: none."""
+        return {axis: pulse.down for axis, pulse in self._pulses.items()}
+
+    def push(self, state: PadState, now: float) -> None:
+        """From now on stand for the sticks of a state."""
+        config = self._config
+        responses = (config.left_response, config.left_response, config.right_response, config.right_response)
+        left = shares_of_keys(state.lx, state.ly) if config.left_round else (state.lx, state.ly)
+        for pulse, value, response in zip(self._pulses.values(), (*left, state.rx, state.ry), responses, strict=True):
+            pulse.push(math.copysign(abs(value) ** response, value), now)
+
+    def advance(self, now: float) -> None:
+        """Bring `down` up to date."""
+        for pulse in self._pulses.values():
+            pulse.advance(now)
+
+    def due(self) -> float | None:
+        """When to call `advance` next; None: not before a stick is moved."""
+        return min((due for pulse in self._pulses.values() if (due := pulse.due()) is not None), default=None)
+
+
 class KeyboardPad:
     """Keys in place of a pad, pressed for whatever window has the focus. A button without a key presses nothing.
 
@@ -82,7 +112,7 @@ class KeyboardPad:
     ) -> None:
         if not config.names:
             raise OptionError("pad.keys is empty: name a key for each button and direction that the game should hear")
-        self._config, self._clock = config, clock
+        self._clock = clock
         self._x: Any = open_display(display)
         try:
             if not self._x.has_extension("XTEST"):
@@ -91,7 +121,7 @@ class KeyboardPad:
         except BaseException:
             self._x.close()
             raise
-        self._pulses = {axis: Pulse(config.pulse, clock()) for axis in AXES}
+        self._sticks = StickKeys(config, clock())
         self._state = NEUTRAL
         # A predecessor that was killed has left its keys pressed: X remembers them, not who did it.
         self._down: frozenset[int] = keys_down(self._x) & set(self._codes.values())
@@ -109,23 +139,16 @@ class KeyboardPad:
 
     def apply(self, state: PadState) -> None:
         """Press and release what changed; pulses go on."""
-        now = self._clock()
         self._state = state
-        config = self._config
-        responses = (config.left_response, config.left_response, config.right_response, config.right_response)
-        left = shares_of_keys(state.lx, state.ly) if config.left_round else (state.lx, state.ly)
-        for pulse, value, response in zip(self._pulses.values(), (*left, state.rx, state.ry), responses, strict=True):
-            pulse.push(math.copysign(abs(value) ** response, value), now)
+        self._sticks.push(state, self._clock())
         self._press()
 
     def tick(self) -> float | None:
         """Begin and end the pulses that are due."""
-        now = self._clock()
-        for pulse in self._pulses.values():
-            pulse.advance(now)
+        self._sticks.advance(self._clock())
         self._press()
-        times = [due for pulse in self._pulses.values() if (due := pulse.due()) is not None]
-        return max(0.0, min(times) - self._clock()) if times else None
+        due = self._sticks.due()
+        return None if due is None else max(0.0, due - self._clock())
 
     def close(self) -> None:
         """Release every key that is down and leave the server; may be called twice."""
@@ -138,7 +161,7 @@ class KeyboardPad:
 
     def _press(self) -> None:
         held = {*self._state.pressed}
-        held.update(f"{axis}{'+' if pulse.down > 0 else '-'}" for axis, pulse in self._pulses.items() if pulse.down)
+        held.update(f"{axis}{'+' if down > 0 else '-'}" for axis, down in self._sticks.down.items() if down)
         wanted = frozenset(code for name in held if (code := self._codes.get(name)) is not None)
         if wanted == self._down:
             return
