@@ -21,11 +21,12 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Steps [start, start + length) of a replay."""
+    """Steps [start, start + length) of a replay, each action so many ticks of 1/60 s after its frame."""
 
     replay: Replay
     start: int
     length: int
+    late: int = 0
 
 
 class ReplaySequences:
@@ -51,7 +52,7 @@ class ReplaySequences:
         if start < 0 or start + length > span.length:
             raise ReplayError(f"steps {start} to {start + length} are not all in a sequence of {span.length} steps")
         reader = ReplayReader(span.replay, self._brush(span.replay.dressing), trusted=index in self._trusted)
-        window = reader.window(span.start + start, length, out)
+        window = reader.window(span.start + start, length, out, span.late)
         self._trusted.add(index)
         return window
 
@@ -73,9 +74,10 @@ def whole(replays: Sequence[Replay]) -> list[Span]:
     return [Span(replay, 0, len(replay)) for replay in replays]
 
 
-def curate(replays: Sequence[Replay], character: str, per_pad: int) -> list[Span]:
+def curate(replays: Sequence[Replay], character: str, per_pad: int, late: int = 0) -> list[Span]:
     """The first lives of a character that reach each pad in time, from the spawn to the pad.
 
+    Args: late: ticks of 1/60 s; actions come 0, 1 ... or so many after their frames, trajectories taking turns.
     Source: paper, section 3.2: 300 successful trajectories of one character, 100 a pad, cut at the pad.
     Raises: DataError: there are too few.
     """
@@ -84,7 +86,7 @@ def curate(replays: Sequence[Replay], character: str, per_pad: int) -> list[Span
         if replay.character == NAMES.index(character):
             for (start, _), (end, pad) in zip(replay.lives.tolist(), replay.jumppads.tolist(), strict=True):
                 if pad >= 0 and end - start < MAX_STEPS and len(found[pad]) < per_pad:
-                    found[pad].append(Span(replay, start, end - start + 1))
+                    found[pad].append(Span(replay, start, end - start + 1, len(found[pad]) % (late + 1)))
     counts = {JUMPPADS[pad]: len(spans) for pad, spans in found.items()}
     if min(counts.values()) < per_pad:
         raise DataError(

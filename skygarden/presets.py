@@ -41,6 +41,7 @@ class Finetune:
     augment: AugmentConfig = VPT
     character: str = "ninja"
     per_pad: int = 100  # trajectories to each pad
+    late: int = 0  # ticks of 1/60 s, at most, by which actions come after their frames
     hours: float = 8.0  # of that character's gameplay to find them in, recorded where there is less
     held_out_per_pad: int = 10  # more, not learnt from
     held_out_windows: int = 256
@@ -129,6 +130,7 @@ LAPTOP: Final = Preset(
         training=replace(_LAPTOP, updates=600, learning_rate=5e-4, warm_up=20, checkpoint_every=100),
         scratch=replace(_LAPTOP, updates=600, warm_up=20, checkpoint_every=100),
         augment=_CALM,
+        late=2,  # in a window no action comes at once
     ),
     reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
     tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),

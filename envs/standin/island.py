@@ -388,11 +388,17 @@ def _highest_around(edges: NDArray[np.float64], tops: NDArray[np.float64], solid
 
 def _cells_near(solid: Solid, reach: float) -> tuple[slice, slice, NDArray[np.float64], NDArray[np.float64]]:
     """The cells whose middles lie within `reach` of a solid's bounding box: where, and the middles' x and y."""
-    x, y = (_LOW[k] + CELL * (np.arange(_CELLS[k]) + 0.5) for k in range(2))
-    xs, ys = [c[0] for c in solid.outline], [c[1] for c in solid.outline]
-    i = slice(int(np.searchsorted(x, min(xs) - reach)), int(np.searchsorted(x, max(xs) + reach, side="right")))
-    j = slice(int(np.searchsorted(y, min(ys) - reach)), int(np.searchsorted(y, max(ys) + reach, side="right")))
-    return i, j, x[i, None], y[None, j]
+    i, x = _span_near([c[0] for c in solid.outline], reach, _LOW[0], _CELLS[0])
+    j, y = _span_near([c[1] for c in solid.outline], reach, _LOW[1], _CELLS[1])
+    return i, j, x[:, None], y[None, :]
+
+
+def _span_near(corners: list[float], reach: float, low: float, cells: int) -> tuple[slice, NDArray[np.float64]]:
+    """The same along one axis."""
+    middles: NDArray[np.float64] = low + CELL * (np.arange(cells, dtype=np.float64) + 0.5)
+    first = int(np.searchsorted(middles, min(corners) - reach))
+    last = int(np.searchsorted(middles, max(corners) + reach, side="right"))
+    return slice(first, last), middles[first:last]
 
 
 @kernel

@@ -111,14 +111,14 @@ def place(body: Body, spawn: int, pace: float, appear: bool, ground: Ground, pla
 
 
 @kernel
-def advance(body: Body, action: NDArray[np.uint8], ground: Ground, places: Places) -> None:
-    """A tenth of a second with an action held. Afterwards `body.jumppad` says whether a pad has been reached."""
+def advance(body: Body, action: NDArray[np.uint8], first: int, last: int, ground: Ground, places: Places) -> None:
+    """Ticks [first, last) of the SUBSTEPS that an action is held; `body.jumppad` then says whether a pad is reached."""
     buttons = 0
     for k in range(_FIRST_AXIS):
         buttons |= int(action[k]) << k
     left = (action[_FIRST_AXIS] - CENTRE) / 5.0, (action[_FIRST_AXIS + 1] - CENTRE) / 5.0
     right = (action[_FIRST_AXIS + 2] - CENTRE) / 5.0, (action[_FIRST_AXIS + 3] - CENTRE) / 5.0
-    for k in range(SUBSTEPS):
+    for k in range(first, last):
         tick(body, buttons, left, right, k == 0, ground, places)
 
 

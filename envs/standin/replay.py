@@ -140,7 +140,7 @@ class Recorder:
         """Hold an action, (16,) uint8, for a step; True where this life has now reached its first pad."""
         if len(self) % KEY_EVERY == 0:
             self._keys.append(to_key(self.body))
-        advance_body(self.stage, self.body, action[None], NO_TRAIL)
+        advance_body(self.stage, self.body, action[None], NO_TRAIL, 0)
         self._actions.append(action)
         pad = int(self.body[0]["jumppad"])
         first = pad >= 0 and self._jumppads[-1][0] < 0
@@ -172,11 +172,12 @@ class ReplayReader:
         self._checked = trusted
 
     def window(
-        self, start: int, length: int, out: NDArray[np.uint8] | None = None
+        self, start: int, length: int, out: NDArray[np.uint8] | None = None, late: int = 0
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What was seen and done in steps [start, start + length).
 
-        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new.
+        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new. late: ticks of 1/60 s, less than a step, by
+          which actions come after their frames: these show the player so much earlier, but not before a life began.
         Returns: frames (length, 128, 128, 3) uint8 and actions (length, 16) uint8; the action follows its frame.
         Raises: ReplayError: the window lies outside the replay, or the replay does not belong to this world.
         """
@@ -185,7 +186,7 @@ class ReplayReader:
             self._check_rules()
         actions = self.replay.actions[start : start + length]
         frames = np.empty((length, SIDE, SIDE, 3), np.uint8) if out is None else out
-        self._draw(self._states(start, start + length), actions, frames)
+        self._draw(self._states(start, start + length, late), actions, frames)
         return frames, actions
 
     def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8], frames: NDArray[np.uint8]) -> None:
@@ -194,15 +195,15 @@ class ReplayReader:
         cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
         advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), new_turn(), count, frames)
 
-    def _states(self, first: int, last: int) -> NDArray[np.void]:
-        """The player before each of steps [first, last), (last - first,) BODY: played on from the last key state."""
-        key = first // KEY_EVERY
+    def _states(self, first: int, last: int, late: int) -> NDArray[np.void]:
+        """The player so many ticks before each of steps [first, last), BODY: played on from the last key state."""
+        key = max(0, first - (late > 0)) // KEY_EVERY  # what is late was seen in the step before
         begin = key * KEY_EVERY
         body, trail = from_key(self.replay.keys[key]), np.zeros(last - begin, BODY)
         for low, high in self._parts(begin, last):
             if low > begin:  # a key state already has the life that begins with it
                 self._respawn(body, low)
-            advance_body(self._stage, body, self.replay.actions[low:high], trail[low - begin : high - begin])
+            advance_body(self._stage, body, self.replay.actions[low:high], trail[low - begin : high - begin], late)
         return trail[first - begin :]
 
     def _parts(self, low: int, high: int) -> list[tuple[int, int]]:
@@ -218,8 +219,8 @@ class ReplayReader:
     def _check_rules(self) -> None:
         """Play the first stretch: if it ends elsewhere, the replay was made by another version of the rules."""
         if len(self.replay.keys) > 1:
-            there = self._states(KEY_EVERY - 1, KEY_EVERY)
-            advance_body(self._stage, there, self.replay.actions[KEY_EVERY - 1 : KEY_EVERY], NO_TRAIL)
+            there = self._states(KEY_EVERY - 1, KEY_EVERY, 0)
+            advance_body(self._stage, there, self.replay.actions[KEY_EVERY - 1 : KEY_EVERY], NO_TRAIL, 0)
             self._respawn(there, KEY_EVERY)
             if not np.array_equal(to_key(there), self.replay.keys[1]):
                 raise ReplayError("this replay was recorded under other rules of motion; record it anew")
@@ -233,7 +234,7 @@ def stage_of(dressing: int) -> Stage:
 
 def to_key(body: NDArray[np.void]) -> NDArray[np.float64]:
     """The one body's fields as numbers, (fields,)."""
-    return np.array(body.view(np.float64), np.float64)
+    return body.view(np.float64).astype(np.float64)
 
 
 def from_key(key: NDArray[np.float64]) -> NDArray[np.void]:

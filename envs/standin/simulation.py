@@ -169,7 +169,7 @@ _STILL: Final = np.zeros(1, np.bool_)
 @kernel
 def _step(stage: Stage, body: Body, action: NDArray[np.uint8]) -> None:
     """A tenth of a second of one player, camera included."""
-    advance(body, action, stage.ground, stage.places)
+    advance(body, action, 0, SUBSTEPS, stage.ground, stage.places)
     adjust_boom(body, stage.ground, LET_OUT)
 
 
@@ -214,12 +214,24 @@ def put_body(stage: Stage, bodies: NDArray[np.void], spawn: int, pace: float, ap
 
 
 @entry
-def advance_body(stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8], trail: NDArray[np.void]) -> None:
-    """Move the one body through actions, (steps, 16), undrawn; `trail` keeps its states before the first few."""
+def advance_body(
+    stage: Stage, bodies: NDArray[np.void], actions: NDArray[np.uint8], trail: NDArray[np.void], late: int
+) -> None:
+    """Move the one body through actions, (steps, 16), undrawn.
+
+    Args: trail: keeps its states before the first few actions. late: ticks, less than a step, by which actions come
+      after what is kept of the moment before them; the first state is the one that is there.
+    """
+    body, seen = bodies[0], SUBSTEPS - late
+    if trail.size > 0:
+        trail[0] = body
     for k in range(actions.shape[0]):
-        if k < trail.size:
-            trail[k] = bodies[0]
-        _step(stage, bodies[0], actions[k])
+        advance(body, actions[k], 0, seen, stage.ground, stage.places)
+        if k + 1 < trail.size:
+            trail[k + 1] = body
+            adjust_boom(trail[k + 1], stage.ground, LET_OUT * (seen / SUBSTEPS))
+        advance(body, actions[k], seen, SUBSTEPS, stage.ground, stage.places)
+        adjust_boom(body, stage.ground, LET_OUT)
 
 
 @entry

@@ -58,7 +58,7 @@ class Player:
     def play(self, actions: NDArray[np.uint8]) -> NDArray[np.void]:
         """The states after each of some actions, (steps, 16)."""
         before = np.zeros(len(actions), BODY)
-        advance_body(self.simulation.stage, self.simulation.bodies, actions, before)
+        advance_body(self.simulation.stage, self.simulation.bodies, actions, before, 0)
         return np.concatenate([before[1:], self.simulation.bodies])
 
     @property

@@ -8,9 +8,21 @@ import pytest
 
 from envs.backend import SIDE
 from envs.errors import OptionError, ReplayError
+from envs.gamepad import Gamepad, decode, encode
+from envs.standin.characters import PACE, WARDROBE
 from envs.standin.gameplay import MATCH_STEPS, list_replays, match_path, record_gameplay, record_match
+from envs.standin.physics import BODY, SUBSTEPS
 from envs.standin.replay import KEY_EVERY, Recorder, Replay, ReplayReader
-from envs.standin.simulation import advance_and_draw, make_brush, new_turn
+from envs.standin.simulation import (
+    NO_TRAIL,
+    advance_and_draw,
+    advance_body,
+    advance_ticks,
+    make_brush,
+    new_turn,
+    picture_of,
+    put_body,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +64,44 @@ def test_any_window_equals_the_live_run_bit_for_bit(match: Replay) -> None:
         frames, actions = reader.window(start, 32)
         assert np.array_equal(frames, live[start : start + 32]), start
         assert np.array_equal(actions, match.actions[start : start + 32])
+
+
+def test_frames_that_actions_follow_late_show_the_player_so_many_ticks_earlier() -> None:
+    """Straight ahead over the lawn, where nothing pulls the camera in: ticks are all that differs."""
+    recorder = Recorder(0, 0, 0, "test", 0)
+    recorder.begin(1)
+    ahead, turning = Gamepad(ly=1.0), Gamepad(lx=0.4, ly=1.0, rx=0.2)
+    actions = [encode(turning if step % 3 == 2 else ahead) for step in range(60)]
+    for action in actions:
+        recorder.step(action)
+    reader = ReplayReader(recorder.replay())
+    for late in (1, 2, 5):
+        for start in (1, 2, KEY_EVERY, KEY_EVERY + 1):
+            body = np.zeros(1, BODY)
+            put_body(recorder.stage, body, 1, float(WARDROBE.build[0, PACE]), False)
+            for action in actions[: start - 1]:
+                advance_body(recorder.stage, body, action[None], NO_TRAIL, 0)
+            held = decode(actions[start - 1])
+            advance_ticks(recorder.stage, body, 0, (held.lx, held.ly), (held.rx, held.ry), SUBSTEPS - late)
+            frames, pressed = reader.window(start, 3, late=late)
+            assert np.array_equal(frames[0], picture_of(recorder.stage, body, 0, 0, SIDE, SIDE)), (late, start)
+            assert np.array_equal(pressed, actions[start : start + 3])
+
+
+def test_no_frame_is_from_before_its_life_began() -> None:
+    busy = record_match(seed=0, index=5)
+    reader = ReplayReader(busy)
+    for birth in busy.lives[:3, 0].tolist():
+        on_time, late = reader.window(birth, 9)[0], reader.window(birth, 9, late=5)[0]
+        assert np.array_equal(late[0], on_time[0])
+        assert not np.array_equal(late, on_time)
+
+
+def test_a_window_is_drawn_where_it_is_told_to(match: Replay) -> None:
+    reader = ReplayReader(match)
+    out = np.empty((32, SIDE, SIDE, 3), np.uint8)
+    assert reader.window(40, 32, out)[0] is out
+    assert np.array_equal(out, reader.window(40, 32)[0])
 
 
 def test_a_recorded_match_is_the_same_for_the_same_seed(match: Replay) -> None:

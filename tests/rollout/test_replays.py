@@ -135,6 +135,17 @@ def test_so_many_are_taken_of_each_pad_the_first_ones_and_pad_by_pad() -> None:
     assert [span.replay is other for span in spans] == [False] * 4 + [True, False]
 
 
+def test_trajectories_to_a_pad_take_turns_at_how_late_their_actions_are(ninjas: list[Replay]) -> None:
+    spans = curate(ninjas, "ninja", 4, late=2)
+    assert [span.late for span in spans] == [0, 1, 2, 0] * 3
+    on_time = curate(ninjas, "ninja", 4)
+    assert not any(span.late for span in on_time)
+    frames, actions = ReplaySequences(spans).read(1, 3, 8)
+    assert np.array_equal(frames, ReplayReader(spans[1].replay).window(spans[1].start + 3, 8, late=1)[0])
+    assert not np.array_equal(frames, ReplaySequences(on_time).read(1, 3, 8)[0])
+    assert np.array_equal(actions, ReplaySequences(on_time).read(1, 3, 8)[1])
+
+
 def test_only_lives_that_reach_a_pad_within_a_hundred_steps_count() -> None:
     in_time, too_late, never = (0, 99, 0), (200, 300, 0), (0, -1, -1)
     others = made_up((0, 9, 1), (50, 59, 2))
