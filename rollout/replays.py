@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.backend import JUMPPADS, SIDE
-from envs.errors import DataError, ReplayError
+from envs.errors import DataError, OptionError, ReplayError
 from envs.standin.characters import NAMES
+from envs.standin.physics import SUBSTEPS
 from envs.standin.replay import Replay, ReplayReader, stage_of
 from envs.standin.simulation import Brush, make_brush
 from envs.task import MAX_STEPS
@@ -77,10 +78,13 @@ def whole(replays: Sequence[Replay]) -> list[Span]:
 def curate(replays: Sequence[Replay], character: str, per_pad: int, late: int = 0) -> list[Span]:
     """The first lives of a character that reach each pad in time, from the spawn to the pad.
 
-    Args: late: ticks of 1/60 s; actions come 0, 1 ... or so many after their frames, trajectories taking turns.
+    Args: late: ticks of 1/60 s, less than a step; actions come 0, 1 ... or so many after their frames, trajectories
+      taking turns.
     Source: paper, section 3.2: 300 successful trajectories of one character, 100 a pad, cut at the pad.
-    Raises: DataError: there are too few.
+    Raises: DataError: there are too few. OptionError: actions would come a step late, or before their frames.
     """
+    if not 0 <= late < SUBSTEPS:
+        raise OptionError(f"actions can come 0 to {SUBSTEPS - 1} ticks after their frames, got {late}")
     found: dict[int, list[Span]] = {pad: [] for pad in range(len(JUMPPADS))}
     for replay in replays:
         if replay.character == NAMES.index(character):

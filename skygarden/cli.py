@@ -354,6 +354,9 @@ class Finetune(_Training):
     policy: str = "base-4m"  # to start from: a name, a file or a run's folder; "scratch" for random weights
     data: Path = Path("data/ninja")  # folder of gameplay; hours that the preset asks for and are missing are recorded
     out: Path = Path("runs/sft")  # folder of the run
+    late: int = (
+        0  # ticks of 1/60 s, at most, that actions come after their frames; 2 for one that is to play in a window
+    )
 
     def run(self) -> None:
         """Do it."""
@@ -363,7 +366,7 @@ class Finetune(_Training):
         preset = PRESETS[self.preset]
         stage = preset.finetune
         training, scratch = (changed(c, self.updates, self.learning_rate) for c in (stage.training, stage.scratch))
-        stage = replace(stage, training=training, scratch=scratch)
+        stage = replace(stage, training=training, scratch=scratch, late=self.late)
         finetune(stage, self.policy, preset.size, self.data, self.out, self.seed, self.device)
 
 

@@ -27,7 +27,7 @@ from skygarden.finetune import finetune
 from skygarden.online import online
 from skygarden.playing import Rollouts, collect_to
 from skygarden.policies import policy_path
-from skygarden.presets import Preset
+from skygarden.presets import LATE, Preset
 from skygarden.report import Stage, write_report
 from skygarden.rewarding import Source, hash_of, train_reward
 from skygarden.tuning import tune
@@ -185,7 +185,8 @@ class _Stages:
 
     def finetune(self, base: _Made) -> _Made:
         """Imitate good runs of the task."""
-        stage, given = self._preset.finetune, self._settings
+        given = self._settings
+        stage = replace(self._preset.finetune, late=0 if given.env.redrawn else LATE)
         identity = {"finetune": asdict(stage), "data": given.data, "seed": self._seed}
         return self.run.stage(
             "sft",

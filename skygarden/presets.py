@@ -20,6 +20,10 @@ Name = Literal["paper", "laptop", "smoke"]
 # nothing that is learnt, so it is not among what makes a stage this one. Pre-training reads a frame about once: none.
 KEPT: Final = 2 << 30  # bytes
 
+# In a window an action comes one or two ticks of a game after its frame. An agent that is to play in one learns from
+# frames that are as early.
+LATE: Final = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
@@ -41,7 +45,7 @@ class Finetune:
     augment: AugmentConfig = VPT
     character: str = "ninja"
     per_pad: int = 100  # trajectories to each pad
-    late: int = 0  # ticks of 1/60 s, at most, by which actions come after their frames
+    late: int = 0  # ticks of 1/60 s, at most, by which actions come after their frames; see LATE
     hours: float = 8.0  # of that character's gameplay to find them in, recorded where there is less
     held_out_per_pad: int = 10  # more, not learnt from
     held_out_windows: int = 256
@@ -130,7 +134,6 @@ LAPTOP: Final = Preset(
         training=replace(_LAPTOP, updates=600, learning_rate=5e-4, warm_up=20, checkpoint_every=100),
         scratch=replace(_LAPTOP, updates=600, warm_up=20, checkpoint_every=100),
         augment=_CALM,
-        late=2,  # in a window no action comes at once
     ),
     reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
     tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.data import Kept
-from envs.errors import DataError, ReplayError
+from envs.errors import DataError, OptionError, ReplayError
 from envs.standin.characters import NAMES
 from envs.standin.gameplay import match_path, record_match
 from envs.standin.replay import FIELDS, Replay, ReplayReader
@@ -144,6 +144,12 @@ def test_trajectories_to_a_pad_take_turns_at_how_late_their_actions_are(ninjas: 
     assert np.array_equal(frames, ReplayReader(spans[1].replay).window(spans[1].start + 3, 8, late=1)[0])
     assert not np.array_equal(frames, ReplaySequences(on_time).read(1, 3, 8)[0])
     assert np.array_equal(actions, ReplaySequences(on_time).read(1, 3, 8)[1])
+
+
+@pytest.mark.parametrize("late", [-1, 6])
+def test_actions_that_would_come_before_their_frames_or_a_step_late_are_refused(late: int) -> None:
+    with pytest.raises(OptionError, match=f"0 to 5 ticks after their frames, got {late}"):
+        curate([], "ninja", 1, late)
 
 
 def test_only_lives_that_reach_a_pad_within_a_hundred_steps_count() -> None:

@@ -261,8 +261,10 @@ def test_whoever_plays_plays_in_the_window_that_was_asked_for_and_those_stages_a
     window = EnvConfig(backend="window", profile="my-game.toml")
     for env in (EnvConfig(), window):
         align(Alignment(to="left", preset=SMOKE, base=str(walker), env=env, out=tmp_path / "run"))
-    again = calls[len(calls) // 2 + 1 :]  # fine-tuning is the same, and not done again
+    again = calls[len(calls) // 2 :]
+    assert [given[0].late for name, *given in calls if name == "finetune"] == [0, 2]  # frames come earlier in a window
     assert [name for name, *_ in again] == [
+        "finetune",
         "collect_to",
         "train_reward",
         "tune",
