@@ -4,7 +4,11 @@ Plays the stand-in's game in its window, on an Xvfb of its own where DISPLAY is 
 another profile is named, with a policy in the loop. Figures stand beside their limits. What was taken for a jump pad is
 compared with what the game's own log says. Usage:
 
-    python bench/window.py [--steps 1000] [--policy base-4m] [--profile standin-keyboard]
+    python bench/window.py [--steps 1000] [--policy base-4m] [--profile standin-keyboard] [--seed 0]
+
+A virtual pad (`--profile standin`) needs a /dev/uinput that can be written. Where the only one is in a guest that is
+too slow for real time, a User-Mode Linux kernel that was booted with `time-travel=inf-cpu` has a clock that waits for
+its processor: what is played there is played as by a computer that is never late.
 """
 
 import argparse
@@ -26,6 +30,7 @@ from envs.backend import JUMPPADS
 from envs.skygarden import SkygardenEnv
 from envs.window.capture import Capture, grabber_of
 from envs.window.locate import Rectangle
+from skygarden.evaluate import wilson
 from skygarden.policies import named_policy
 
 
@@ -38,14 +43,14 @@ class Played:
     interrupted: list[str] = field(default_factory=list[str])
 
 
-def play(policy: str, profile: str, steps: int, log: Path) -> Played:
-    """Play whole episodes until there are enough steps."""
+def play(policy: str, profile: str, steps: int, seed: int, log: Path) -> Played:
+    """Play whole episodes, the first from a seed, until there are enough steps."""
     env = SkygardenEnv(backend="window", profile=profile)
     actor = Actor(named_policy(policy), 1, ActorConfig(), seed=0)
     played = Played()
     with closing(env), one_thread():
         while len(played.timing) < steps:
-            frame, info = env.reset(seed=len(played.pads) + len(played.interrupted))
+            frame, info = env.reset(seed=seed + len(played.pads) + len(played.interrupted))
             actor.reset(np.ones(1, np.bool_))
             over = False
             while not over:
@@ -104,6 +109,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--policy", default="base-4m")
     parser.add_argument("--profile", default="standin-keyboard")
+    parser.add_argument("--seed", type=int, default=0, help="of the first episode")
     options = parser.parse_args()
     with ExitStack() as stack:
         if "DISPLAY" not in os.environ:
@@ -112,7 +118,7 @@ def main() -> None:
         log, profile = folder / "log", folder / "profile.toml"
         launch = ["{python}", "-m", "skygarden", "game", "--log", str(log)]
         profile.write_text(f"extends = {json.dumps(options.profile)}\n[window]\nlaunch = {json.dumps(launch)}\n")
-        played = play(options.policy, str(profile), options.steps, log)
+        played = play(options.policy, str(profile), options.steps, options.seed, log)
         grabs = capturing(300)
     columns = {key: np.array([float(step[key]) for step in played.timing]) for key in played.timing[0]}
     off = np.percentile(np.abs(columns["interval"] - 0.1), 99) * 1e3
@@ -121,6 +127,9 @@ def main() -> None:
     lost = len(played.interrupted)
     print(f"{options.policy}, {options.profile}: {steps} steps, {episodes} episodes, {lost} interrupted")
     print("".join(f"interrupted: {reason}\n" for reason in played.interrupted), end="")
+    reached = sum(truth != "None" for _, truth, _ in played.pads)
+    low, high = wilson(reached, max(1, episodes))
+    print(f"episodes that reach a pad         {reached / max(1, episodes):7.1%}   ({low:.1%} to {high:.1%})")
     print(f"deadlines missed                  {columns['missed'].mean():7.2%}   limit 1%")
     print(f"interval, p99 off 100 ms          {off:7.2f}   limit 5 ms")
     print(f"capture to frame at 640x480, p50  {np.percentile(grabs, 50):7.2f}   limit 4 ms")
