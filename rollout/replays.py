@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.backend import JUMPPADS, SIDE
-from envs.errors import DataError, OptionError, ReplayError
+from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
-from envs.standin.physics import SUBSTEPS
-from envs.standin.replay import Replay, ReplayReader, stage_of
+from envs.standin.replay import DIRECT, Replay, ReplayReader, Sight, stage_of
 from envs.standin.simulation import Brush, make_brush
 from envs.task import MAX_STEPS
 
@@ -22,12 +21,12 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Steps [start, start + length) of a replay, each action so many ticks of 1/60 s after its frame."""
+    """Steps [start, start + length) of a replay."""
 
     replay: Replay
     start: int
     length: int
-    late: int = 0
+    sight: Sight = DIRECT
 
 
 class ReplaySequences:
@@ -53,7 +52,7 @@ class ReplaySequences:
         if start < 0 or start + length > span.length:
             raise ReplayError(f"steps {start} to {start + length} are not all in a sequence of {span.length} steps")
         reader = ReplayReader(span.replay, self._brush(span.replay.dressing), trusted=index in self._trusted)
-        window = reader.window(span.start + start, length, out, span.late)
+        window = reader.window(span.start + start, length, out, span.sight)
         self._trusted.add(index)
         return window
 
@@ -75,22 +74,19 @@ def whole(replays: Sequence[Replay]) -> list[Span]:
     return [Span(replay, 0, len(replay)) for replay in replays]
 
 
-def curate(replays: Sequence[Replay], character: str, per_pad: int, late: int = 0) -> list[Span]:
+def curate(replays: Sequence[Replay], character: str, per_pad: int, sights: Sequence[Sight] = (DIRECT,)) -> list[Span]:
     """The first lives of a character that reach each pad in time, from the spawn to the pad.
 
-    Args: late: ticks of 1/60 s, less than a step; actions come 0, 1 ... or so many after their frames, trajectories
-      taking turns.
+    Args: sights: how they are seen, those to a pad taking turns.
     Source: paper, section 3.2: 300 successful trajectories of one character, 100 a pad, cut at the pad.
-    Raises: DataError: there are too few. OptionError: actions would come a step late, or before their frames.
+    Raises: DataError: there are too few.
     """
-    if not 0 <= late < SUBSTEPS:
-        raise OptionError(f"actions can come 0 to {SUBSTEPS - 1} ticks after their frames, got {late}")
     found: dict[int, list[Span]] = {pad: [] for pad in range(len(JUMPPADS))}
     for replay in replays:
         if replay.character == NAMES.index(character):
             for (start, _), (end, pad) in zip(replay.lives.tolist(), replay.jumppads.tolist(), strict=True):
                 if pad >= 0 and end - start < MAX_STEPS and len(found[pad]) < per_pad:
-                    found[pad].append(Span(replay, start, end - start + 1, len(found[pad]) % (late + 1)))
+                    found[pad].append(Span(replay, start, end - start + 1, sights[len(found[pad]) % len(sights)]))
     counts = {JUMPPADS[pad]: len(spans) for pad, spans in found.items()}
     if min(counts.values()) < per_pad:
         raise DataError(

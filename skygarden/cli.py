@@ -354,19 +354,18 @@ class Finetune(_Training):
     policy: str = "base-4m"  # to start from: a name, a file or a run's folder; "scratch" for random weights
     data: Path = Path("data/ninja")  # folder of gameplay; hours that the preset asks for and are missing are recorded
     out: Path = Path("runs/sft")  # folder of the run
-    late: int = (
-        0  # ticks of 1/60 s, at most, that actions come after their frames; 2 for one that is to play in a window
-    )
+    through_window: bool = False  # for an agent that is to play in one: most frames are as a window gives them
 
     def run(self) -> None:
         """Do it."""
         from skygarden.finetune import finetune
-        from skygarden.presets import PRESETS, changed
+        from skygarden.presets import PRESETS, THROUGH_A_WINDOW, changed
 
         preset = PRESETS[self.preset]
         stage = preset.finetune
+        sights = THROUGH_A_WINDOW if self.through_window else stage.sights
         training, scratch = (changed(c, self.updates, self.learning_rate) for c in (stage.training, stage.scratch))
-        stage = replace(stage, training=training, scratch=scratch, late=self.late)
+        stage = replace(stage, training=training, scratch=scratch, sights=sights)
         finetune(stage, self.policy, preset.size, self.data, self.out, self.seed, self.device)
 
 

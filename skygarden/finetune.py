@@ -26,7 +26,7 @@ def finetune(stage: Finetune, base: str, size: str, data: Path, out: Path, seed:
     policy = starting_policy(base, size, seed)
     record(data, stage.hours, seed=1, character=stage.character)
     replays, per_pad = load_replays(list_replays(data)), stage.per_pad + stage.held_out_per_pad
-    learnt, held = _split(curate(replays, stage.character, per_pad, stage.late), stage)
+    learnt, held = _split(curate(replays, stage.character, per_pad, stage.sights), stage)
     context = policy.config.context
     config = stage.scratch if base == SCRATCH else stage.training
     loss = run_training(

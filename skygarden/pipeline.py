@@ -27,7 +27,7 @@ from skygarden.finetune import finetune
 from skygarden.online import online
 from skygarden.playing import Rollouts, collect_to
 from skygarden.policies import policy_path
-from skygarden.presets import LATE, Preset
+from skygarden.presets import THROUGH_A_WINDOW, Preset
 from skygarden.report import Stage, write_report
 from skygarden.rewarding import Source, hash_of, train_reward
 from skygarden.tuning import tune
@@ -185,8 +185,9 @@ class _Stages:
 
     def finetune(self, base: _Made) -> _Made:
         """Imitate good runs of the task."""
-        given = self._settings
-        stage = replace(self._preset.finetune, late=0 if given.env.redrawn else LATE)
+        stage, given = self._preset.finetune, self._settings
+        if not given.env.redrawn:
+            stage = replace(stage, sights=THROUGH_A_WINDOW)
         identity = {"finetune": asdict(stage), "data": given.data, "seed": self._seed}
         return self.run.stage(
             "sft",

@@ -11,6 +11,7 @@ from agents.head_tuning import HeadTuningConfig
 from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
 from agents.reinforce import ReinforceConfig
 from agents.reward import RewardConfig
+from envs.standin.replay import DIRECT, Sight
 from rollout.learner import OnlineConfig
 from rollout.rllib.settings import PpoSettings
 
@@ -20,9 +21,9 @@ Name = Literal["paper", "laptop", "smoke"]
 # nothing that is learnt, so it is not among what makes a stage this one. Pre-training reads a frame about once: none.
 KEPT: Final = 2 << 30  # bytes
 
-# In a window an action comes one or two ticks of a game after its frame. An agent that is to play in one learns from
-# frames that are as early.
-LATE: Final = 2
+# In a window frames are drawn larger and shrunk, and an action comes one or two ticks of a game after its own. An agent
+# that is to play in one learns from such frames as well.
+THROUGH_A_WINDOW: Final = (DIRECT, Sight(late=1, drawn=480), Sight(late=2, drawn=480))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Finetune:
     augment: AugmentConfig = VPT
     character: str = "ninja"
     per_pad: int = 100  # trajectories to each pad
-    late: int = 0  # ticks of 1/60 s, at most, by which actions come after their frames; see LATE
+    sights: tuple[Sight, ...] = (DIRECT,)  # of which trajectories take turns
     hours: float = 8.0  # of that character's gameplay to find them in, recorded where there is less
     held_out_per_pad: int = 10  # more, not learnt from
     held_out_windows: int = 256

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,11 +20,12 @@ from envs.errors import ReplayError
 from envs.gamepad import COMPONENTS, SIZES
 from envs.standin.characters import NAMES as CHARACTERS
 from envs.standin.characters import PACE, SKINS, WARDROBE
-from envs.standin.physics import BODY
+from envs.standin.physics import BODY, SUBSTEPS
 from envs.standin.scene import build_world
 from envs.standin.simulation import (
     NO_TRAIL,
     Brush,
+    Easel,
     Stage,
     advance_and_draw,
     advance_body,
@@ -36,6 +38,27 @@ from envs.standin.simulation import (
 VERSION: Final = 2
 KEY_EVERY: Final = 50  # steps between the states that are kept
 FIELDS: Final = len(BODY.names or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How a player's moments become frames.
+
+    Raises: ReplayError: actions would come a step late or before their frames, or frames would have to grow.
+    """
+
+    late: int = 0  # ticks of 1/60 s by which actions come after their frames, less than a step
+    drawn: int = SIDE  # pixels a side, from which frames are shrunk
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.late < SUBSTEPS or self.drawn < SIDE:
+            raise ReplayError(
+                f"actions come 0 to {SUBSTEPS - 1} ticks after their frames, which are drawn at {SIDE} pixels a side "
+                f"or more; got {self}"
+            )
+
+
+DIRECT: Final = Sight()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +195,12 @@ class ReplayReader:
         self._checked = trusted
 
     def window(
-        self, start: int, length: int, out: NDArray[np.uint8] | None = None, late: int = 0
+        self, start: int, length: int, out: NDArray[np.uint8] | None = None, sight: Sight = DIRECT
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What was seen and done in steps [start, start + length).
 
-        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new. late: ticks of 1/60 s, less than a step, by
-          which actions come after their frames: these show the player so much earlier, but not before a life began.
+        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new. sight: frames that actions come late after show
+          the player so much earlier, but not before a life began.
         Returns: frames (length, 128, 128, 3) uint8 and actions (length, 16) uint8; the action follows its frame.
         Raises: ReplayError: the window lies outside the replay, or the replay does not belong to this world.
         """
@@ -186,12 +209,18 @@ class ReplayReader:
             self._check_rules()
         actions = self.replay.actions[start : start + length]
         frames = np.empty((length, SIDE, SIDE, 3), np.uint8) if out is None else out
-        self._draw(self._states(start, start + length, late), actions, frames)
+        self._draw(self._states(start, start + length, sight.late), actions, frames, sight.drawn)
         return frames, actions
 
-    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8], frames: NDArray[np.uint8]) -> None:
-        """Draw a player's states."""
+    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8], frames: NDArray[np.uint8], drawn: int) -> None:
+        """Draw a player's states, at `drawn` pixels a side."""
         count = len(trail)
+        if drawn != SIDE:
+            easel = Easel(self._stage, drawn, drawn)
+            for k in range(count):
+                picture = easel.draw(trail[k : k + 1], self.replay.character, self.replay.skin)
+                cv2.resize(picture, (SIDE, SIDE), dst=frames[k], interpolation=cv2.INTER_AREA)
+            return
         cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
         advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), new_turn(), count, frames)
 

@@ -12,7 +12,7 @@ from envs.gamepad import Gamepad, decode, encode
 from envs.standin.characters import PACE, WARDROBE
 from envs.standin.gameplay import MATCH_STEPS, list_replays, match_path, record_gameplay, record_match
 from envs.standin.physics import BODY, SUBSTEPS
-from envs.standin.replay import KEY_EVERY, Recorder, Replay, ReplayReader
+from envs.standin.replay import KEY_EVERY, Recorder, Replay, ReplayReader, Sight
 from envs.standin.simulation import (
     NO_TRAIL,
     advance_and_draw,
@@ -83,7 +83,7 @@ def test_frames_that_actions_follow_late_show_the_player_so_many_ticks_earlier()
                 advance_body(recorder.stage, body, action[None], NO_TRAIL, 0)
             held = decode(actions[start - 1])
             advance_ticks(recorder.stage, body, 0, (held.lx, held.ly), (held.rx, held.ry), SUBSTEPS - late)
-            frames, pressed = reader.window(start, 3, late=late)
+            frames, pressed = reader.window(start, 3, sight=Sight(late))
             assert np.array_equal(frames[0], picture_of(recorder.stage, body, 0, 0, SIDE, SIDE)), (late, start)
             assert np.array_equal(pressed, actions[start : start + 3])
 
@@ -92,9 +92,28 @@ def test_no_frame_is_from_before_its_life_began() -> None:
     busy = record_match(seed=0, index=5)
     reader = ReplayReader(busy)
     for birth in busy.lives[:3, 0].tolist():
-        on_time, late = reader.window(birth, 9)[0], reader.window(birth, 9, late=5)[0]
+        on_time, late = reader.window(birth, 9)[0], reader.window(birth, 9, sight=Sight(late=5))[0]
         assert np.array_equal(late[0], on_time[0])
         assert not np.array_equal(late, on_time)
+
+
+def test_frames_as_a_window_gives_them_are_drawn_large_and_shrunk(match: Replay) -> None:
+    reader = ReplayReader(match)
+    frames, pressed = reader.window(60, 3, sight=Sight(drawn=256))
+    assert np.array_equal(pressed, match.actions[60:63])
+    recorder = Recorder(match.dressing, match.character, match.skin, match.player, match.seed)
+    recorder.begin(int(match.lives[0, 1]))
+    for step in range(62):
+        recorder.step(match.actions[step])
+    large = picture_of(recorder.stage, recorder.body, match.character, match.skin, 256, 256).astype(float)
+    shrunk = large.reshape(SIDE, 2, SIDE, 2, 3).mean(axis=(1, 3))
+    assert np.abs(frames[2] - shrunk).max() <= 1.0
+
+
+@pytest.mark.parametrize("wrong", [{"late": -1}, {"late": 6}, {"drawn": 127}])
+def test_a_sight_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ReplayError, match="0 to 5 ticks after their frames, which are drawn at 128"):
+        Sight(**wrong)
 
 
 def test_a_window_is_drawn_where_it_is_told_to(match: Replay) -> None:

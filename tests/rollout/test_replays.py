@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from agents.data import Kept
-from envs.errors import DataError, OptionError, ReplayError
+from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
 from envs.standin.gameplay import match_path, record_match
-from envs.standin.replay import FIELDS, Replay, ReplayReader
+from envs.standin.replay import DIRECT, FIELDS, Replay, ReplayReader, Sight
 from rollout.replays import ReplaySequences, Span, curate, load_replays, whole
 
 Window = tuple[int, int, int]  # of which sequence, from where, how long
@@ -135,21 +135,16 @@ def test_so_many_are_taken_of_each_pad_the_first_ones_and_pad_by_pad() -> None:
     assert [span.replay is other for span in spans] == [False] * 4 + [True, False]
 
 
-def test_trajectories_to_a_pad_take_turns_at_how_late_their_actions_are(ninjas: list[Replay]) -> None:
-    spans = curate(ninjas, "ninja", 4, late=2)
-    assert [span.late for span in spans] == [0, 1, 2, 0] * 3
-    on_time = curate(ninjas, "ninja", 4)
-    assert not any(span.late for span in on_time)
-    frames, actions = ReplaySequences(spans).read(1, 3, 8)
-    assert np.array_equal(frames, ReplayReader(spans[1].replay).window(spans[1].start + 3, 8, late=1)[0])
-    assert not np.array_equal(frames, ReplaySequences(on_time).read(1, 3, 8)[0])
-    assert np.array_equal(actions, ReplaySequences(on_time).read(1, 3, 8)[1])
-
-
-@pytest.mark.parametrize("late", [-1, 6])
-def test_actions_that_would_come_before_their_frames_or_a_step_late_are_refused(late: int) -> None:
-    with pytest.raises(OptionError, match=f"0 to 5 ticks after their frames, got {late}"):
-        curate([], "ninja", 1, late)
+def test_trajectories_to_a_pad_take_turns_at_how_they_are_seen(ninjas: list[Replay]) -> None:
+    sights = (DIRECT, Sight(late=1), Sight(late=2, drawn=256))
+    spans = curate(ninjas, "ninja", 4, sights)
+    assert [span.sight for span in spans] == [*sights, DIRECT] * 3
+    plain = curate(ninjas, "ninja", 4)
+    assert [span.sight for span in plain] == [DIRECT] * 12
+    frames, actions = ReplaySequences(spans).read(2, 3, 8)
+    assert np.array_equal(frames, ReplayReader(spans[2].replay).window(spans[2].start + 3, 8, sight=sights[2])[0])
+    assert not np.array_equal(frames, ReplaySequences(plain).read(2, 3, 8)[0])
+    assert np.array_equal(actions, ReplaySequences(plain).read(2, 3, 8)[1])
 
 
 def test_only_lives_that_reach_a_pad_within_a_hundred_steps_count() -> None:

@@ -17,7 +17,7 @@ from rollout.learner import seeds_of
 from skygarden import pipeline
 from skygarden.aims import aim_of
 from skygarden.pipeline import Alignment, _given, _Made, _Run, align
-from skygarden.presets import LAPTOP, SMOKE
+from skygarden.presets import LAPTOP, SMOKE, THROUGH_A_WINDOW
 from skygarden.report import Stage
 from skygarden.rewarding import Source
 from skygarden.workplace import Here
@@ -262,7 +262,8 @@ def test_whoever_plays_plays_in_the_window_that_was_asked_for_and_those_stages_a
     for env in (EnvConfig(), window):
         align(Alignment(to="left", preset=SMOKE, base=str(walker), env=env, out=tmp_path / "run"))
     again = calls[len(calls) // 2 :]
-    assert [given[0].late for name, *given in calls if name == "finetune"] == [0, 2]  # frames come earlier in a window
+    sights = [given[0].sights for name, *given in calls if name == "finetune"]
+    assert sights == [SMOKE.finetune.sights, THROUGH_A_WINDOW]  # frames come earlier in a window
     assert [name for name, *_ in again] == [
         "finetune",
         "collect_to",

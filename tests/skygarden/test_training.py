@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from envs.standin.gameplay import record_match
 from envs.standin.replay import Recorder, Replay
 from rollout.replays import ReplaySequences, Span, whole
 from skygarden import training
+from skygarden.presets import THROUGH_A_WINDOW
 from skygarden.training import draw_held_out, read_curves, run_training
 
 SMOKE = ("--preset", "smoke")
@@ -201,7 +203,7 @@ def test_a_policy_is_fine_tuned_from_another_and_from_scratch(command, gameplay:
     ninja = ("--data", gameplay / "ninja", *SMOKE)
     command("finetune", "--policy", tmp_path / "base", *ninja, "--out", tmp_path / "tuned")
     command("finetune", "--policy", "scratch", *ninja, "--out", tmp_path / "fresh")
-    command("finetune", "--policy", "scratch", *ninja, "--out", tmp_path / "other", "--seed", 1, "--late", 2)
+    command("finetune", "--policy", "scratch", *ninja, "--out", tmp_path / "other", "--seed", 1, "--through-window")
     for name, base in (("tuned", str(tmp_path / "base")), ("fresh", "scratch"), ("other", "scratch")):
         kept = settings(tmp_path / name)
         made = kept["training"]
@@ -209,7 +211,9 @@ def test_a_policy_is_fine_tuned_from_another_and_from_scratch(command, gameplay:
         assert steps(tmp_path / name) == {"training": [1, 2, 3, 4], "held out": [2, 4]}
     final = [weights(tmp_path / name) for name in ("base", "tuned", "fresh", "other")]
     assert not any(same(a, b) for k, a in enumerate(final) for b in final[:k])
-    assert [settings(tmp_path / name)["settings"]["late"] for name in ("tuned", "fresh", "other")] == [0, 0, 2]
+    seen = [settings(tmp_path / name)["settings"]["sights"] for name in ("tuned", "fresh", "other")]
+    assert seen[:2] == [[{"late": 0, "drawn": 128}]] * 2
+    assert seen[2] == [asdict(sight) for sight in THROUGH_A_WINDOW]
     starts = {name: read_curves(tmp_path / name)["training"][0][1] for name in ("tuned", "fresh")}
     assert starts["tuned"] < starts["fresh"]  # what the base has learnt is not lost
 
