@@ -11,8 +11,13 @@ too slow for real time, a User-Mode Linux kernel that was booted with `time-trav
 its processor: what is played there is played as by a computer that is never late.
 """
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # rollout.py beside this is not the package `rollout`
+
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
@@ -29,6 +34,7 @@ from agents.parallel import one_thread
 from envs.backend import JUMPPADS
 from envs.skygarden import SkygardenEnv
 from envs.window.capture import Capture, grabber_of
+from envs.window.clock import PERIOD
 from envs.window.locate import Rectangle
 from skygarden.evaluate import wilson
 from skygarden.policies import named_policy
@@ -36,10 +42,10 @@ from skygarden.policies import named_policy
 
 @dataclass
 class Played:
-    """What came of it: each step's timing, and of each episode the pad told, the true one and the steps between."""
+    """What came of it: each step's timing, and of each episode the pad told, the true one and the frames between."""
 
     timing: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
-    pads: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
+    pads: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
     interrupted: list[str] = field(default_factory=list[str])
 
 
@@ -60,7 +66,7 @@ def play(policy: str, profile: str, steps: int, seed: int, log: Path) -> Played:
                 over = terminated or truncated
             if info["interrupted"] is None:
                 truth, when = last_pad(log)
-                late = (info["timing"]["captured"] - when) / 0.1
+                late = math.floor((info["timing"]["captured"] - when) / PERIOD)  # 0: in the first frame that shows it
                 played.pads.append((str(info["jumppad"]), truth, late))
             else:
                 played.interrupted.append(info["interrupted"])
@@ -79,7 +85,7 @@ def last_pad(log: Path) -> tuple[str, float]:
     return pad, when
 
 
-def show_pads(pads: list[tuple[str, str, float]]) -> None:
+def show_pads(pads: list[tuple[str, str, int]]) -> None:
     """The confusion matrix, and how late pads were told."""
     names = [*JUMPPADS, "None"]
     print("\ntrue pad   told: " + "".join(f"{name:>8}" for name in names))
@@ -88,7 +94,8 @@ def show_pads(pads: list[tuple[str, str, float]]) -> None:
         print(f"{truth:>16}  " + "".join(f"{count:8}" for count in row))
     late = [delay for told, truth, delay in pads if told == truth != "None"]
     if late:
-        print(f"told after, steps: p50 {np.percentile(late, 50):.1f}, longest {max(late):.1f}   limit 2")
+        counts = ", ".join(f"{steps}: {late.count(steps)}" for steps in sorted(set(late)))
+        print(f"launches by the steps after which they were told: {counts}   limit 2")
 
 
 def capturing(turns: int) -> list[float]:
