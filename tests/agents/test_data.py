@@ -259,6 +259,26 @@ class Watched:
         return Numbered(*self.lengths.tolist(), length=length).read(index, start, length)
 
 
+class Drawing(Numbered):
+    """Sequences that put their frames where they are told to."""
+
+    def read(
+        self, index: int, start: int, length: int, out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        frames, actions = super().read(index, start, length)
+        assert out is not None
+        out[...] = frames
+        return out, actions
+
+
+@pytest.mark.parametrize("augment", [None, VPT])
+def test_frames_that_are_put_where_the_loader_says_are_those_of_the_batch(augment: AugmentConfig | None) -> None:
+    lengths = (12, 4, 30, 7)
+    plain = take(Loader(Numbered(*lengths), config(augment=augment)), 8)
+    drawn = take(Loader(Drawing(*lengths), config(augment=augment)), 8)
+    assert all(equal(a, b) for a, b in zip(plain, drawn, strict=True))
+
+
 @pytest.mark.parametrize("memory", [FRAME, 12 * FRAME, 10**9])
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_loader_that_keeps_frames_draws_the_same_batches(memory: int, threads: int) -> None:
