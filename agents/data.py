@@ -185,12 +185,12 @@ class Loader:
         config = self._config
         rng = np.random.default_rng([config.seed, update, k])
         index, start = self._choose(rng)
+        out = arrays.frames[k] if config.augment is None else self._window()
+        frames, arrays.actions[k] = self._sequences.read(index, start, config.length, out)
         if config.augment is None:
-            frames, arrays.actions[k] = self._sequences.read(index, start, config.length, arrays.frames[k])
-            if not np.may_share_memory(frames, arrays.frames[k]):
-                arrays.frames[k] = frames
+            if not np.may_share_memory(frames, out):
+                out[...] = frames
         else:
-            frames, arrays.actions[k] = self._sequences.read(index, start, config.length, self._window())
             apply(frames, draw(config.augment, frames.shape[1], rng), arrays.frames[k])
 
     def _window(self) -> Frames:
