@@ -40,7 +40,7 @@ from agents.parallel import one_thread
 from agents.policy import Policy, config_of
 from agents.reward import RewardArtefact, RewardModel
 from envs.vector import SkygardenVectorEnv
-from rollout.codec import PROTOCOL, Stamp, encode
+from rollout.codec import MESSAGE_LIMIT, PROTOCOL, Stamp, encode
 from rollout.collect import collect
 from rollout.delivery.assignment import Assignment, Contract
 from rollout.delivery.journal import Journal
@@ -107,7 +107,8 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
         outbox.put(wire.FromWorker(hello=wire.Hello(protocol=PROTOCOL, incarnation=1)))
         outbox.put(wire.FromWorker(ready=wire.Ready()))
         grpc_: Any = grpc
-        channel = grpc_.insecure_channel(f"127.0.0.1:{server.port}", options=OPTIONS)
+        options = [*OPTIONS, ("grpc.max_receive_message_length", MESSAGE_LIMIT)]  # as a worker's line has
+        channel = grpc_.insecure_channel(f"127.0.0.1:{server.port}", options=options)
         call = channel.stream_stream(
             f"/{SERVICE}/Play",
             request_serializer=wire.FromWorker.SerializeToString,
