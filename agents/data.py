@@ -6,6 +6,7 @@ was stopped in between.
 
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -160,6 +161,7 @@ class Loader:
         self._config = config
         self._ends: NDArray[np.int64] = np.cumsum(lengths)
         self._windows = threading.local()
+        self._blocks = _Blocks(config.batch_size * config.length * _FRAME)
 
     def __call__(self, start: int) -> Generator[Batch, None, None]:
         """The batches from update `start` on. One that was given out is not touched again."""
@@ -170,7 +172,7 @@ class Loader:
             update = start
             while True:
                 while len(ready) < config.ahead:
-                    arrays = _Arrays(config.batch_size, config.length)
+                    arrays = _Arrays(self._blocks.take(), config.batch_size, config.length)
                     jobs = [pool.submit(self._fill, arrays, update, k) for k in range(config.batch_size)]
                     ready.append((arrays, jobs))
                     update += 1
@@ -213,11 +215,29 @@ class Loader:
 class _Arrays:
     """A batch that is being filled."""
 
-    def __init__(self, batch: int, length: int) -> None:
-        self.frames = np.empty((batch, length, SIDE, SIDE, 3), np.uint8)
+    def __init__(self, block: NDArray[np.uint8], batch: int, length: int) -> None:
+        self.frames = block.reshape(batch, length, SIDE, SIDE, 3)
         self.actions = np.empty((batch, length, len(COMPONENTS)), np.uint8)
 
     def batch(self) -> Batch:
         actions = torch.as_tensor(self.actions)
         valid = torch.ones(actions.shape[:2], dtype=torch.bool)
         return Batch(torch.as_tensor(self.frames), actions, counted(actions, valid))
+
+
+class _Blocks:
+    """Memory in blocks of one size; one that nothing holds any more is given out again, for new pages are slow."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free: list[memoryview] = []
+
+    def take(self) -> NDArray[np.uint8]:
+        """A block, its content of no meaning. Whatever is made of it holds it."""
+        try:
+            block = self._free.pop()
+        except IndexError:
+            block = memoryview(np.empty(self._size, np.uint8))
+        array = np.frombuffer(block, np.uint8)  # not the array beneath: views hold the lowest array that there is
+        weakref.finalize(array, self._free.append, block)
+        return array
