@@ -237,7 +237,7 @@ class _Blocks:
         try:
             block = self._free.pop()
         except IndexError:
-            block = memoryview(np.empty(self._size, np.uint8))
+            block = np.empty(self._size, np.uint8).data
         array = np.frombuffer(block, np.uint8)  # not the array beneath: views hold the lowest array that there is
         weakref.finalize(array, self._free.append, block)
         return array
