@@ -27,6 +27,7 @@ HIDDEN: Final = 256  # width of both networks' hidden layer
 SUMMARY: Final = 3  # numbers a step
 _AT_ONCE: Final = 256  # trajectories
 PROJECTION: Final = 512  # numbers that a random projection makes of a frame
+_SHIFTED: Final = 4000  # trajectories times steps: 1000 are moved by 4 at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class RewardConfig:
     fill: bool = False  # also learn from all others between the same trajectories, whose scores are there already
     learning_rate: float = 1e-4
     weight_decay: float = 0.1  # L2
-    shift: int = 0  # steps by which a batch's trajectories are moved in time, at most; see `shifted`
+    shift: int = 0  # steps by which a batch's trajectories are moved in time, at most; fewer where there are many
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +54,10 @@ class RewardConfig:
         """How many updates training on so many comparisons takes."""
         updates = self.epochs * -(-comparisons // self.batch_size)
         return min(updates, self.most_updates or updates)
+
+    def most_shift(self, trajectories: int) -> int:
+        """By how many steps so many trajectories are moved, at most: many differ enough by themselves."""
+        return min(self.shift, _SHIFTED // trajectories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +229,10 @@ def train_reward_model(
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     batches = _batches(len(comparisons), config.batch_size, generator)
+    furthest = config.most_shift(len(embeddings))
     for drawn in islice(batches, config.updates(len(comparisons))):
         chosen = filled(drawn, comparisons) if config.fill else drawn
-        by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
+        by = int(torch.randint(-furthest, furthest + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
         first, second = model.raw(shifted(embeddings[there], by))[places]

@@ -191,6 +191,13 @@ def test_updates_are_counted_before_training() -> None:
     assert RewardConfig().updates(499_500) == 48_800  # of all pairs of 1000 trajectories, 244 an epoch
 
 
+def test_many_trajectories_are_moved_less() -> None:
+    config = RewardConfig(shift=10)
+    assert [config.most_shift(trajectories) for trajectories in (2, 400, 500, 1000, 4001)] == [10, 10, 8, 4, 0]
+    assert RewardConfig(shift=3).most_shift(1000) == 3
+    assert RewardConfig().most_shift(2) == 0
+
+
 def test_training_ends_after_the_most_updates_and_fits_the_range_all_the_same() -> None:
     def losses(config: RewardConfig) -> list[float]:
         return list(train_reward_model(model(), embeddings(9), in_order(9), config))
