@@ -1,7 +1,8 @@
 """How good a reward model gets with how many comparisons, from the agent's features and from a random projection.
 
-The paper's figure 5: what an agent that has learnt to play knows is worth many comparisons. Comparisons are of pairs
-drawn at random among the episodes to learn from; accuracy is measured on pairs of episodes kept for the test.
+The paper's figure 5: what an agent that has learnt to play knows is worth many comparisons. As in the paper, they are
+all those of some trajectories, drawn at random among the episodes to learn from, so few comparisons are of few
+trajectories; accuracy is measured on pairs of episodes kept for the test.
 """
 
 import json
@@ -18,8 +19,8 @@ from rich.console import Console
 from rich.progress import track
 
 from agents.parameters import compute_dtype
-from agents.preferences import Teacher
-from agents.reward import RewardModel, accuracy, random_projection, train_reward_model
+from agents.preferences import Teacher, all_pairs
+from agents.reward import RewardConfig, RewardModel, accuracy, random_projection, train_reward_model
 from envs.backend import SIDE
 from envs.episode import Episode
 from envs.errors import DataError
@@ -32,7 +33,7 @@ from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
 from skygarden.rewarding import ask_about, compared, features_of, hash_of, test_pairs
 
-SIZES: Final = (100, 1000, 10_000, 100_000)  # comparisons; then all there are
+SIZES: Final = (15, 46, 142, 448)  # trajectories, of which 105 to 100,128 comparisons; then all there are
 
 ENCODERS: Final = ("agent", "random")
 _KEPT: Final = "curve.json"
@@ -49,10 +50,9 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
     played, _ = read_episodes(episodes)
     if len(played) <= stage.trajectories:
         raise DataError(f"more than {stage.trajectories} episodes are needed, some to test on, got {len(played)}")
-    everything = stage.trajectories * (stage.trajectories - 1) // 2
-    sizes = [size for size in SIZES if size < everything] + [everything]
+    subsets = {len(all_pairs(size)[0]): size for size in (*SIZES, stage.trajectories) if size <= stage.trajectories}
     identity = {"wanted": aim.name, "settings": asdict(stage), "episodes": hash_of(episodes)}
-    accuracies = _measured(out / _KEPT, sizes, seeds, identity)
+    accuracies = _measured(out / _KEPT, list(subsets), seeds, identity)
     jobs = [
         (name, size, seed)
         for name, by_size in accuracies.items()
@@ -64,8 +64,8 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
     def run(job: tuple[str, int, int]) -> float:
         name, size, seed = job
         torch.set_num_threads(1)  # of this thread
-        there = replace(stage, comparisons=size, training=replace(stage.training, seed=seed))
-        return _one(there, played, encoded[name], aim)
+        there = replace(stage.training, seed=seed)
+        return _one(there, played, encoded[name], stage.trajectories, subsets[size], aim)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs))
@@ -103,12 +103,16 @@ def random_features(episodes: Sequence[Episode]) -> torch.Tensor:
     return result
 
 
-def _one(stage: RewardStage, played: Sequence[Episode], embeddings: torch.Tensor, aim: Aim) -> float:
-    """The accuracy of one model on unseen pairs."""
-    there, comparisons = compared(ask_about(stage, played, aim, Teacher(), ""))
-    learnt = embeddings[there].to(compute_dtype("auto", torch.device("cpu")))
-    model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(stage.training.seed))
-    for _ in train_reward_model(model, learnt, comparisons, stage.training):
+def _one(
+    training: RewardConfig, played: Sequence[Episode], embeddings: torch.Tensor, learnable: int, size: int, aim: Aim
+) -> float:
+    """The accuracy on unseen pairs of a model of all pairs of `size` of the first `learnable` episodes."""
+    drawn: list[int] = np.random.default_rng(training.seed).permutation(learnable)[:size].tolist()
+    asked = ask_about(RewardStage(trajectories=size, training=training), [played[k] for k in drawn], aim, Teacher(), "")
+    there, comparisons = compared(asked)
+    learnt = embeddings[[drawn[k] for k in there]].to(compute_dtype("auto", torch.device("cpu")))
+    model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(training.seed))
+    for _ in train_reward_model(model, learnt, comparisons, training):
         pass
-    unseen = slice(stage.trajectories, None)
+    unseen = slice(learnable, None)
     return accuracy(model.scores(embeddings[unseen]), test_pairs(played[unseen], aim))
