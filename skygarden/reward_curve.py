@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from agents.parameters import compute_dtype
-from agents.preferences import Teacher, all_pairs
+from agents.preferences import Teacher
 from agents.reward import RewardConfig, RewardModel, accuracy, random_projection, train_reward_model
 from envs.backend import SIDE
 from envs.episode import Episode
@@ -50,7 +50,8 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
     played, _ = read_episodes(episodes)
     if len(played) <= stage.trajectories:
         raise DataError(f"more than {stage.trajectories} episodes are needed, some to test on, got {len(played)}")
-    subsets = {len(all_pairs(size)[0]): size for size in (*SIZES, stage.trajectories) if size <= stage.trajectories}
+    sizes = [size for size in (*SIZES, stage.trajectories) if size <= stage.trajectories]
+    subsets = {size * (size - 1) // 2: size for size in sizes}  # by the number of comparisons
     identity = {"wanted": aim.name, "settings": asdict(stage), "episodes": hash_of(episodes)}
     accuracies = _measured(out / _KEPT, list(subsets), seeds, identity)
     jobs = [
@@ -64,8 +65,8 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
     def run(job: tuple[str, int, int]) -> float:
         name, size, seed = job
         torch.set_num_threads(1)  # of this thread
-        there = replace(stage.training, seed=seed)
-        return _one(there, played, encoded[name], stage.trajectories, subsets[size], aim)
+        training = replace(stage.training, seed=seed)
+        return _one(training, played, encoded[name], stage.trajectories, subsets[size], aim)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = track(pool.map(run, jobs), f"{len(jobs)} reward models", total=len(jobs))

@@ -207,17 +207,16 @@ def test_the_frames_of_a_window_are_augmented_alike_and_those_of_another_otherwi
 
 
 def test_the_memory_of_a_batch_is_used_again_once_nothing_holds_any_of_it() -> None:
-    batches = Loader(Numbered(12, 30), config(ahead=1))(0)
-    first, second = next(batches), next(batches)
-    places = {batch.frames.data_ptr() for batch in (first, second)}
-    part = first.frames[1:]
-    kept = part.clone()
-    del first, second
-    places |= {next(batches).frames.data_ptr() for _ in range(4)}
-    assert torch.equal(part, kept)
-    del part
-    later = {next(batches).frames.data_ptr() for _ in range(6)}
-    batches.close()
+    with closing(run(Loader(Numbered(12, 30), config(ahead=1)))) as batches:
+        first, second = next(batches), next(batches)
+        places = {batch.frames.data_ptr() for batch in (first, second)}
+        part = first.frames[1:]
+        kept = part.clone()
+        del first, second
+        places |= {next(batches).frames.data_ptr() for _ in range(4)}
+        assert torch.equal(part, kept)
+        del part
+        later = {next(batches).frames.data_ptr() for _ in range(6)}
     assert later <= places
     assert len(places) <= 4
 
