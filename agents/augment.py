@@ -5,18 +5,19 @@ mean grey of every eighth frame. Turning hue in that plane keeps it linear, wher
 same. Geometry is one bilinear warp about the centre, which repeats the border. Both are one kernel (`warp.py`).
 """
 
+import threading
 from dataclasses import dataclass, fields
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.warp import LEAST_SIDE, colour_and_warp, is_gentle, make_scratch
+from agents.warp import LEAST_SIDE, LUMA, Scratch, colour_and_warp, is_gentle, make_scratch
 from envs.errors import DataError, OptionError
 
 # RGB to luma and two axes of colour difference (YIQ, rounded as in the NTSC standard).
-YIQ: Final = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+YIQ: Final = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_RGB: Final = np.linalg.inv(YIQ)  # the other way round
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class AugmentConfig:
 
 VPT: Final = AugmentConfig()
 
-_SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read all takes a tenth of the time
+_threads: Final = threading.local()  # each with its scratch, by the frames' side
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,27 @@ class Draw:
     warp: NDArray[np.float64]  # (2, 3), a pixel of the result to the pixel it shows
 
 
-def draw(config: AugmentConfig, side: int, rng: np.random.Generator) -> Draw:
-    """Draw an augmentation for square frames of `side` pixels."""
-    u = rng.uniform(-1.0, 1.0, 9)
-    angle, saturation = 2 * np.pi * config.hue * u[0], 1 + config.saturation * u[1]
-    turn = saturation * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    plane = np.eye(3)
-    plane[1:, 1:] = turn
-    colour = (1 + config.brightness * u[2]) * (np.linalg.inv(YIQ) @ plane @ YIQ)
+def draw(config: AugmentConfig, side: int, count: int, rng: np.random.Generator) -> list[Draw]:
+    """Draw augmentations of `count` windows, for square frames of `side` pixels."""
+    u = rng.uniform(-1.0, 1.0, (count, 9))
+    planes = np.tile(np.eye(3), (count, 1, 1))
+    planes[:, 1:, 1:] = _turns(2 * np.pi * config.hue * u[:, 0]) * (1 + config.saturation * u[:, 1, None, None])
+    colours = (1 + config.brightness * u[:, 2, None, None]) * (_RGB @ planes @ YIQ)
+    contrasts = (1 + config.contrast * u[:, 3]).tolist()
 
-    rotation, shear = np.radians(config.rotation * u[4]), np.tan(np.radians(config.shear * u[6]))
-    linear = np.array([[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]])
-    linear = linear @ np.array([[1.0, shear], [0.0, 1.0]]) * (1 + config.scale * u[5])
-    centre = np.full(2, (side - 1) / 2)
-    offset = centre - linear @ centre + config.translation * u[7:]
-    return Draw(colour, float(1 + config.contrast * u[3]), np.column_stack((linear, offset)))
+    shears = np.tile(np.eye(2), (count, 1, 1))
+    shears[:, 0, 1] = np.tan(np.radians(config.shear * u[:, 6]))
+    warps = np.empty((count, 2, 3))
+    warps[:, :, :2] = _turns(np.radians(config.rotation * u[:, 4])) @ shears * (1 + config.scale * u[:, 5, None, None])
+    centre = (side - 1) / 2
+    warps[:, :, 2] = centre - centre * warps[:, :, :2].sum(2) + config.translation * u[:, 7:]
+    return [Draw(*drawn) for drawn in zip(colours, contrasts, warps, strict=True)]
+
+
+def _turns(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotations of a plane, (N, 2, 2)."""
+    cosines, sines = np.cos(angles), np.sin(angles)
+    return np.stack((cosines, -sines, sines, cosines), 1).reshape(-1, 2, 2)
 
 
 def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -84,15 +91,21 @@ def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None 
             f"augmenting takes (T, S, S, 3) uint8 frames, S at least {LEAST_SIDE}, and a contiguous array like them to "
             f"write to; got {frames.shape} {frames.dtype} and {result.shape} {result.dtype}"
         )
-    mean = np.mean([cv2.mean(frame)[:3] for frame in frames[::_SAMPLED]], axis=0)
-    grey = YIQ[0] @ drawn.colour @ mean
-    colour = np.column_stack((drawn.contrast * drawn.colour, np.full(3, (1 - drawn.contrast) * grey)))
     source = frames.reshape(-1)
     source.setflags(write=False)  # whether or not it was: the kernel is compiled for one of the two
-    colour_and_warp(source, side, colour, drawn.warp, is_gentle(drawn.warp), make_scratch(side), result.reshape(-1))
+    gentle = is_gentle(drawn.warp)
+    colour_and_warp(source, side, drawn.colour, drawn.contrast, drawn.warp, gentle, _scratch(side), result.reshape(-1))
     return result
+
+
+def _scratch(side: int) -> Scratch:
+    """This thread's memory for frames of a side."""
+    made: dict[int, Scratch] = _threads.__dict__.setdefault("scratch", {})
+    if side not in made:
+        made[side] = make_scratch(side)
+    return made[side]
 
 
 def augment(frames: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw once and augment the frames of a window, (T, S, S, 3) uint8."""
-    return apply(frames, draw(config, frames.shape[1], rng))
+    return apply(frames, draw(config, frames.shape[1], 1, rng)[0])

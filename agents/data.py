@@ -1,25 +1,26 @@
 """Batches to learn from: windows of a fixed length, drawn and augmented by background threads.
 
-Window k of update u depends on the seed, u and k alone, so it does not matter which thread makes it, or whether the run
-was stopped in between.
+The windows of an update depend on the seed and its number alone, so it does not matter which thread makes them, or
+whether the run was stopped in between.
 """
 
 import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.augment import VPT, AugmentConfig, apply, draw
+from agents.augment import VPT, AugmentConfig, Draw, apply, draw
 from agents.encoder import SIDE
 from agents.imitation import Batch, counted
+from agents.parallel import PROCESSORS
 from envs.errors import DataError, OptionError
 from envs.gamepad import COMPONENTS
 
@@ -160,7 +161,7 @@ class Loader:
         self._sequences = Kept(sequences, config.memory) if config.memory else sequences
         self._config = config
         self._ends: NDArray[np.int64] = np.cumsum(lengths)
-        self._windows = threading.local()
+        self._threads = threading.local()
         self._blocks = _Blocks(config.batch_size * config.length * _FRAME)
 
     def __call__(self, start: int) -> Generator[Batch, None, None]:
@@ -173,8 +174,7 @@ class Loader:
             while True:
                 while len(ready) < config.ahead:
                     arrays = _Arrays(self._blocks.take(), config.batch_size, config.length)
-                    jobs = [pool.submit(self._fill, arrays, update, k) for k in range(config.batch_size)]
-                    ready.append((arrays, jobs))
+                    ready.append((arrays, [pool.submit(self._fill, arrays, w) for w in self._windows(update)]))
                     update += 1
                 arrays, jobs = ready.popleft()
                 for job in jobs:
@@ -183,33 +183,46 @@ class Loader:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _fill(self, arrays: "_Arrays", update: int, k: int) -> None:
-        config = self._config
-        rng = np.random.default_rng([config.seed, update, k])
-        index, start = self._choose(rng)
-        out = arrays.frames[k] if config.augment is None else self._window()
-        frames, arrays.actions[k] = self._sequences.read(index, start, config.length, out)
-        if config.augment is None:
-            if not np.may_share_memory(frames, out):
-                out[...] = frames
-        else:
-            apply(frames, draw(config.augment, frames.shape[1], rng), arrays.frames[k])
+    def _windows(self, update: int) -> Iterator["_Window"]:
+        """The windows of an update.
 
-    def _window(self) -> Frames:
-        """This thread's memory for frames that are on their way to be augmented."""
-        if not hasattr(self._windows, "frames"):
-            self._windows.frames = np.empty((self._config.length, SIDE, SIDE, 3), np.uint8)
-        return self._windows.frames
-
-    def _choose(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A sequence by its length, and a start.
-
-        The start is drawn so that each step is in as many windows as any other, then moved to where the window lies
-        inside: else the first and last steps, a spawn and a pad, would be the ones that are hardly seen.
+        Sequences are drawn by their length. A start is drawn so that each step is in as many windows as any other, then
+        moved to where the window lies inside: else the first and last steps, a spawn and a pad, would be the ones that
+        are hardly seen.
         """
-        index = int(np.searchsorted(self._ends, rng.integers(int(self._ends[-1])), side="right"))
-        steps, length = int(self._sequences.lengths[index]), self._config.length
-        return index, int(np.clip(rng.integers(1 - length, steps), 0, steps - length))
+        config = self._config
+        rng = np.random.default_rng([config.seed, update])
+        indices = np.searchsorted(self._ends, rng.integers(self._ends[-1], size=config.batch_size), side="right")
+        steps = self._sequences.lengths[indices]
+        starts = rng.integers(1 - config.length, steps).clip(0, steps - config.length)
+        draws = [None] * config.batch_size if config.augment is None else draw(config.augment, SIDE, len(steps), rng)
+        return map(_Window, range(config.batch_size), indices.tolist(), starts.tolist(), draws)
+
+    def _fill(self, arrays: "_Arrays", window: "_Window") -> None:
+        with PROCESSORS.work(can_wait=True):
+            place = arrays.frames[window.place]
+            out = place if window.drawn is None else self._memory()
+            read = self._sequences.read(window.sequence, window.start, self._config.length, out)
+            frames, arrays.actions[window.place] = read
+            if window.drawn is not None:
+                apply(frames, window.drawn, place)
+            elif not np.may_share_memory(frames, place):
+                place[...] = frames
+
+    def _memory(self) -> Frames:
+        """This thread's memory for frames that are on their way to be augmented."""
+        if not hasattr(self._threads, "frames"):
+            self._threads.frames = np.empty((self._config.length, SIDE, SIDE, 3), np.uint8)
+        return self._threads.frames
+
+
+class _Window(NamedTuple):
+    """What a batch has at a place."""
+
+    place: int
+    sequence: int
+    start: int
+    drawn: Draw | None  # how it is augmented
 
 
 class _Arrays:

@@ -3,13 +3,18 @@
 PyTorch shares out every operation among its threads and waits for the slowest after each. A small network's operations
 take less than a millisecond, and on a busy machine the waits cost more than the second processor gives. Here each
 processor computes its own part of the batch from end to end, and they meet once an update.
+
+What draws the next batch meanwhile takes the processors that are left over, between those updates and while the last
+part is computed: threads that take turns on a processor empty each other's caches.
 """
 
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 
@@ -28,6 +33,35 @@ def one_thread() -> Generator[None, None, None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class Processors:
+    """How many processors are at work, so that what can wait begins where one is free.
+
+    Args: count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._working = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def work(self, *, can_wait: bool) -> Generator[None, None, None]:
+        """Be at work on one of them. Args: can_wait: begin no sooner than one is free; for what nobody needs yet."""
+        with self._changed:
+            if can_wait:
+                self._changed.wait_for(lambda: self._working < self._count)
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify()
+
+
+PROCESSORS: Final = Processors(os.cpu_count() or 1)  # of this machine
 
 
 class Replicas:
@@ -57,7 +91,8 @@ class Replicas:
         count = len(self._policies)
 
         def work_through(k: int) -> list[R]:
-            return [work(self._policies[k], part) for number, part in numbered if number % count == k]
+            with PROCESSORS.work(can_wait=False):
+                return [work(self._policies[k], part) for number, part in numbered if number % count == k]
 
         jobs = [self._pool.submit(work_through, k) for k in range(count)]
         wait(jobs)  # of all: after an error too, nobody may still be adding to gradients

@@ -1,9 +1,10 @@
 """Colours and warps the frames of a window in one kernel, 16 pixels at a time.
 
-Two passes over a frame. *Colour* maps RGB by an affine function, rounds and clips it, and keeps the frame as three
-planes of int16. *Warp* reads, for each pixel of the result, the 2 x 2 pixels around the place that it shows: two that
-lie side by side in a plane are one 32-bit pair, which one instruction multiplies by a pair of weights and adds. Where
-they lie and what they weigh is the same for all frames of a window, and worked out once.
+Contrast is about the mean grey of some of the frames, which are read for it first. Then two passes over each frame.
+*Colour* maps RGB by an affine function, rounds and clips it, and keeps the frame as three planes of int16. *Warp*
+reads, for each pixel of the result, the 2 x 2 pixels around the place that it shows: two that lie side by side in a
+plane are one 32-bit pair, which one instruction multiplies by a pair of weights and adds. Where they lie and what they
+weigh is the same for all frames of a window, and worked out once.
 
 Pixels that are neighbours in the result are nearly neighbours in the source. So, unless a warp turns or shrinks by much
 more than an augmentation does, what 16 of them read lies within 32 columns of three rows: three loads and permutations,
@@ -44,6 +45,8 @@ _WEIGHT_BITS: Final = 14  # weights of 2 x 2 pixels add up to 1 << 14, which an 
 _ONE: Final = 1 << _WEIGHT_BITS
 _REACH: Final = 2 * LANES  # columns that one permutation can read
 LEAST_SIDE: Final = 4  # of a frame that has 16 pixels
+LUMA: Final = (0.299, 0.587, 0.114)  # how much of red, green and blue there is in grey
+_SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read all takes a tenth of the time
 
 
 class Scratch(NamedTuple):
@@ -53,7 +56,8 @@ class Scratch(NamedTuple):
     starts: NDArray[np.int64]  # (side * blocks,): where in a plane the pixels begin that 16 pixels of the result read
     places: NDArray[np.int32]  # (side * blocks * 16,): each pixel's upper left source from there, see `_plan`
     weights: NDArray[np.int32]  # (side * blocks * 48,): pairs, of three rows of the source
-    pixels: NDArray[np.int32]  # (16,): the last of a row, where a row is not a multiple of 16
+    pixels: NDArray[np.int32]  # (16,): the last of a row, where a row is not a multiple of 16; sums
+    affine: NDArray[np.float64]  # (3, 4): RGB and 1 to RGB
 
 
 def make_scratch(side: int) -> Scratch:
@@ -66,6 +70,7 @@ def make_scratch(side: int) -> Scratch:
         np.empty(blocks * LANES, np.int32),
         np.empty(blocks * LANES * 3, np.int32),
         np.empty(LANES, np.int32),
+        np.empty((3, 4), np.float64),
     )
 
 
@@ -80,6 +85,7 @@ def colour_and_warp(
     frames: NDArray[np.uint8],
     side: int,
     colour: NDArray[np.float64],
+    contrast: float,
     warp: NDArray[np.float64],
     gentle: bool,
     scratch: Scratch,
@@ -87,15 +93,60 @@ def colour_and_warp(
 ) -> None:
     """Colour and warp frames.
 
-    Args: frames, out: flat, of the same size. colour: (3, 4), RGB and 1 to RGB. warp: (2, 3), a pixel of the result to
-      the pixel it shows. gentle: as `is_gentle` says.
+    Args: frames, out: flat, of the same size. colour: (3, 3), RGB to RGB. contrast: factor about the mean grey of every
+      eighth frame. warp: (2, 3), a pixel of the result to the pixel it shows. gentle: as `is_gentle` says.
     """
     near = gentle and HAS_PERMUTATION
     _plan(scratch, side, warp, near)
+    _set_affine(frames, side * side, colour, contrast, scratch)
     size = 3 * side * side
     for start in range(0, frames.size, size):
-        _colour(frames, start, side * side, colour, scratch.planes)
+        _colour(frames, start, side * side, scratch.affine, scratch.planes)
         _warp(scratch, side, near, out, start)
+
+
+@kernel
+def _set_affine(
+    frames: NDArray[np.uint8], pixels: int, colour: NDArray[np.float64], contrast: float, scratch: Scratch
+) -> None:
+    """Turn colour and contrast into one affine map."""
+    red, green, blue = _mean(frames, pixels, scratch.pixels)
+    grey = 0.0
+    for k in range(3):
+        grey += LUMA[k] * (colour[k, 0] * red + colour[k, 1] * green + colour[k, 2] * blue)
+    for k in range(3):
+        for channel in range(3):
+            scratch.affine[k, channel] = contrast * colour[k, channel]
+        scratch.affine[k, 3] = (1.0 - contrast) * grey
+
+
+@kernel
+def _mean(frames: NDArray[np.uint8], pixels: int, sums: NDArray[np.int32]) -> tuple[float, float, float]:
+    """The mean red, green and blue of every eighth frame."""
+    red, green, blue = 0.0, 0.0, 0.0
+    counted = 0
+    for start in range(0, frames.size, 3 * pixels * _SAMPLED):
+        r, g, b = spread_int(0), spread_int(0), spread_int(0)
+        whole = pixels // LANES * LANES
+        for k in range(0, whole, LANES):
+            packed = load_rgb(frames, start + 3 * k)
+            r, g, b = r + (packed & 255), g + ((packed >> 8) & 255), b + (packed >> 16)
+        red, green, blue = red + _sum(r, sums), green + _sum(g, sums), blue + _sum(b, sums)
+        for k in range(whole, pixels):
+            at = start + 3 * k
+            red, green, blue = red + frames[at], green + frames[at + 1], blue + frames[at + 2]
+        counted += pixels
+    return red / counted, green / counted, blue / counted
+
+
+@kernel
+def _sum(values: Ints, lanes: NDArray[np.int32]) -> float:
+    """The sum of 16 numbers."""
+    store(lanes, 0, values)
+    total = 0
+    for k in range(LANES):
+        total += lanes[k]
+    return float(total)
 
 
 @kernel
@@ -137,7 +188,7 @@ def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) ->
 
     Near, `places` are columns k + ((k + 1) << 16) from the block's start; else they are pixels of the plane.
     """
-    _, starts, places, weights, _ = scratch
+    starts, places, weights = scratch.starts, scratch.places, scratch.weights
     block = 0
     xx, xy, x0 = np.float32(warp[0, 0]), np.float32(warp[0, 1]), np.float32(warp[0, 2])
     yx, yy, y0 = np.float32(warp[1, 0]), np.float32(warp[1, 1]), np.float32(warp[1, 2])
@@ -187,7 +238,7 @@ def _weights(right: Floats, down: Floats) -> tuple[Ints, Ints]:
 @kernel
 def _warp(scratch: Scratch, side: int, near: bool, out: NDArray[np.uint8], start: int) -> None:
     """Write the frame that the planes hold, warped."""
-    planes, starts, places, weights, pixels = scratch
+    planes, starts, places, weights, pixels, _ = scratch
     stride = planes.size // 3
     block = 0
     for row in range(side):

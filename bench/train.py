@@ -98,7 +98,7 @@ def data_parts(data: dict[str, Sequences]) -> dict[str, float]:
 
     times = {f"reading, {kind}": microseconds(lambda s=s: read(s), 16 * 32) for kind, s in data.items()}
     frames, _ = data["kept"].read(0, 0, 32)
-    augmenting = microseconds(lambda: [apply(frames, draw(VPT, 128, rng), out) for _ in range(16)], 16 * 32)
+    augmenting = microseconds(lambda: [apply(frames, drawn, out) for drawn in draw(VPT, 128, 16, rng)], 16 * 32)
     return times | {"augmenting": augmenting}
 
 

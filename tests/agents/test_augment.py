@@ -121,10 +121,10 @@ def test_a_shift_shows_what_lay_beside_and_repeats_the_border(frames):
 def test_any_draw_for_any_side_is_the_definition_to_a_grey_level(seed, side):
     """A level, where the colour before the warp lies half-way between two."""
     window = noise(2, side, side, seed=seed)
-    drawn = draw(VPT, side, np.random.default_rng(seed))
+    drawn = draw(VPT, side, 1, np.random.default_rng(seed))[0]
     difference = np.abs(apply(window, drawn) - plainly(window, drawn))
     assert difference.max() < 1.52
-    assert np.mean(difference > 0.52) < 0.001
+    assert np.sum(difference > 0.52) <= max(4, 0.001 * difference.size)  # each is read by about four pixels
 
 
 @given(seed=st.integers(0, 10_000), side=st.sampled_from([5, 16, 33]), strength=st.sampled_from([0.2, 1.0, 3.0]))
@@ -170,13 +170,13 @@ def test_beyond_the_border_is_the_border():
 def test_nothing_is_written_beside_the_result(side):
     whole = np.full((4, side, side, 3), 7, np.uint8)
     window = noise(2, side, side)
-    given_back = apply(window, draw(VPT, side, np.random.default_rng(0)), whole[1:3])
+    given_back = apply(window, draw(VPT, side, 1, np.random.default_rng(0))[0], whole[1:3])
     assert np.array_equal(given_back, whole[1:3])
     assert (whole[[0, 3]] == 7).all()
 
 
 def test_threads_that_augment_at_once_get_what_each_would_alone():
-    draws = [draw(VPT, 64, np.random.default_rng(seed)) for seed in range(32)]
+    draws = draw(VPT, 64, 32, np.random.default_rng(0))
     window = noise(8, 64, 64)
     alone = [apply(window, drawn) for drawn in draws]
     with ThreadPoolExecutor(4) as pool:
@@ -227,7 +227,7 @@ def test_arrays_that_are_no_frames_are_refused(frames, out):
 
 def test_draws_fill_their_ranges():
     rng, config = np.random.default_rng(0), AugmentConfig(**NOTHING | {"rotation": 2.0, "contrast": 0.2})
-    draws = [draw(config, 128, rng) for _ in range(500)]
+    draws = draw(config, 128, 500, rng)
     angles = [math.degrees(math.asin(d.warp[1, 0])) for d in draws]
     assert (min(angles), max(angles)) == pytest.approx((-2, 2), abs=0.1)
     contrasts = [d.contrast for d in draws]

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 
@@ -11,9 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from agents import data
 from agents.augment import VPT, AugmentConfig
 from agents.data import Kept, Loader, LoaderConfig
 from agents.imitation import Batch
+from agents.parallel import Processors
 from envs.errors import DataError, OptionError
 from envs.gamepad import NOOP
 
@@ -228,6 +230,17 @@ def test_a_batch_that_was_given_out_is_not_touched_again() -> None:
         kept = [Batch(b.frames.clone(), b.actions.clone(), b.counted.clone()) for b in given]
         list(islice(batches, 6))
     assert all(equal(a, b) for a, b in zip(given, kept, strict=True))
+
+
+def test_windows_are_drawn_where_a_processor_is_free(monkeypatch) -> None:
+    processors, watched = Processors(1), Watched(100)
+    monkeypatch.setattr(data, "PROCESSORS", processors)
+    with ThreadPoolExecutor(1) as pool, closing(run(Loader(watched, config()))) as batches:
+        with processors.work(can_wait=False):
+            first = pool.submit(next, batches)
+            assert wait([first], timeout=0.1).not_done
+            assert watched.asked == []
+        assert equal(first.result(30), take(Loader(Watched(100), config()), 1)[0])
 
 
 def test_threads_end_with_the_batches() -> None:

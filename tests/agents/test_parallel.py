@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from agents import parallel
 from agents.imitation import Batch, ImitationConfig, accumulate
-from agents.parallel import Replicas
+from agents.parallel import Processors, Replicas
 from agents.policy import Policy, PolicyConfig
 
 WINDOWS, STEPS = 5, 4
@@ -200,3 +201,75 @@ def test_an_error_waits_for_the_others_and_what_they_left_is_not_summed_later(po
     policy.zero_grad()
     replicas.run(add_to_bias, [1.0, 1.0])
     assert set(bias_gradient(policy)) == {2.0}
+
+
+# Processors
+
+
+def begin(work: Callable[[], None]) -> threading.Thread:
+    """Work in a thread of its own."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_what_can_wait_begins_when_a_processor_is_free_and_what_cannot_begins_at_once() -> None:
+    processors, begun = Processors(2), threading.Event()
+
+    def later() -> None:
+        with processors.work(can_wait=True):
+            begun.set()
+
+    with processors.work(can_wait=False):
+        begin(later).join(30)
+        assert begun.is_set()  # one of two was free
+        begun.clear()
+        with processors.work(can_wait=False), processors.work(can_wait=False):  # three on two, and none waited
+            waiting = begin(later)
+            waiting.join(0.1)
+            assert not begun.is_set()
+        waiting.join(30)
+        assert begun.is_set()
+
+
+def test_work_that_can_wait_takes_a_processor_itself_and_gives_it_back_after_an_error() -> None:
+    processors, begun = Processors(1), threading.Event()
+
+    def later() -> None:
+        with processors.work(can_wait=True):
+            begun.set()
+
+    waiting: list[threading.Thread] = []
+
+    def fail() -> None:
+        with processors.work(can_wait=True):
+            waiting.append(begin(later))
+            waiting[0].join(0.1)
+            assert not begun.is_set()
+            raise ArithmeticError("broken")
+
+    with pytest.raises(ArithmeticError, match="broken"):
+        fail()
+    waiting[0].join(30)
+    assert begun.is_set()
+
+
+def test_copies_are_at_work_while_they_work(policy, build, monkeypatch) -> None:
+    processors = Processors(2)
+    monkeypatch.setattr(parallel, "PROCESSORS", processors)
+    both, begun = threading.Barrier(2, timeout=60), threading.Event()
+
+    def later() -> None:
+        with processors.work(can_wait=True):
+            begun.set()
+
+    def work(_: Policy, part: int) -> bool:
+        both.wait()
+        if part == 0:
+            begin(later).join(0.1)
+        early = begun.is_set()
+        both.wait()  # neither has ended before the other has looked
+        return early
+
+    assert build(policy, 2).run(work, range(2)) == [False, False]
+    assert begun.wait(30)
