@@ -41,7 +41,7 @@ class AugmentConfig:
 
 VPT: Final = AugmentConfig()
 
-_threads: Final = threading.local()  # each with its scratch, by the frames' side
+_threads: Final = threading.local()  # each with its scratches, by the frames' side
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,13 @@ _SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read a
 
 
 class Scratch(NamedTuple):
-    """Memory of one call, for frames of some side."""
+    """Memory that one thread uses again from call to call, for frames of some side."""
 
     planes: NDArray[np.int16]  # (3 * stride,): a frame's red, green and blue
     starts: NDArray[np.int64]  # (side * blocks,): where in a plane the pixels begin that 16 pixels of the result read
     places: NDArray[np.int32]  # (side * blocks * 16,): each pixel's upper left source from there, see `_plan`
     weights: NDArray[np.int32]  # (side * blocks * 48,): pairs, of three rows of the source
-    pixels: NDArray[np.int32]  # (16,): the last of a row, where a row is not a multiple of 16; sums
+    pixels: NDArray[np.int32]  # (16,): the last of a row, where a row is not a multiple of 16; or sums
     affine: NDArray[np.float64]  # (3, 4): RGB and 1 to RGB
 
 

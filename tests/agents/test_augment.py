@@ -120,11 +120,11 @@ def test_a_shift_shows_what_lay_beside_and_repeats_the_border(frames):
 @given(seed=st.integers(0, 10_000), side=st.sampled_from([4, 5, 15, 16, 17, 33, 128]))
 def test_any_draw_for_any_side_is_the_definition_to_a_grey_level(seed, side):
     """A level, where the colour before the warp lies half-way between two."""
-    window = noise(2, side, side, seed=seed)
+    window = noise(max(2, 4096 // side**2), side, side, seed=seed)  # of few pixels, two would be more than their share
     drawn = draw(VPT, side, 1, np.random.default_rng(seed))[0]
     difference = np.abs(apply(window, drawn) - plainly(window, drawn))
     assert difference.max() < 1.52
-    assert np.sum(difference > 0.52) <= max(4, 0.001 * difference.size)  # each is read by about four pixels
+    assert np.mean(difference > 0.52) < 0.001
 
 
 @given(seed=st.integers(0, 10_000), side=st.sampled_from([5, 16, 33]), strength=st.sampled_from([0.2, 1.0, 3.0]))
