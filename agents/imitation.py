@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from agents.checkpoint import Run
+from agents.heap import keep_freed_memory
 from agents.parallel import Replicas
 from agents.parameters import Precision, compute_dtype
 from agents.policy import Part, Policy, component_log_prob
@@ -249,6 +250,8 @@ def make_replicas(policy: Policy, config: ImitationConfig) -> Replicas:
     """One copy for each processor, of which a GPU counts as one, but not more than there are micro-batches."""
     parts = -(-config.batch_size // config.micro_batch)
     on_cpu = next(policy.parameters()).device.type == "cpu"
+    if on_cpu:
+        keep_freed_memory()
     return Replicas(policy, min(parts, config.processors or os.cpu_count() or 1) if on_cpu else 1)
 
 
