@@ -84,7 +84,7 @@ start() { # GAMES
 
 # `ray down` knows nothing of screens: so they are ended when Ray has been away for long enough that it is no restart.
 watch() { # PROCESSES
-  local away=0 patience=${SKYGARDEN_RAY_STARTS:-300} # seconds, first for Ray to start
+  local away=0 patience=300 # seconds, first for Ray to start
   while [ "$away" -lt "$patience" ]; do
     sleep 2
     away=$((away + 2))

@@ -253,14 +253,19 @@ def test_screens_for_games_are_started_once_and_end_where_no_ray_comes(tmp_path:
         pytest.skip("Xvfb is not installed")
     first = 300 + os.getpid() % 600
     fake(tmp_path, "pgrep", "#!/bin/sh\nexit 1\n")  # whatever Ray runs on this machine, for others
-    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SKYGARDEN_FIRST_DISPLAY": str(first), "SKYGARDEN_RAY_STARTS": "8"}
+    later = tmp_path / "later"  # until it is there, no time passes for who waits for Ray
+    fake(tmp_path, "sleep", f"#!/bin/sh\nuntil [ -e '{later}' ]; do /bin/sleep 0.05; done\n")
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SKYGARDEN_FIRST_DISPLAY": str(first)}
     locks = [Path(f"/tmp/.X{first + game}-lock") for game in range(2)]
-    assert sh("displays.sh", "start", "2", env=env).returncode == 0
     sockets = [Path(f"/tmp/.X11-unix/X{first + game}") for game in range(2)]
-    assert wait_until(lambda: all(file.exists() for file in [*locks, *sockets]))
-    owners = [lock.read_text(encoding="ascii") for lock in locks]
-    assert sh("displays.sh", "start", "2", env=env).returncode == 0
-    assert [lock.read_text(encoding="ascii") for lock in locks] == owners
+    try:
+        assert sh("displays.sh", "start", "2", env=env).returncode == 0
+        assert wait_until(lambda: all(file.exists() for file in [*locks, *sockets]))
+        owners = [lock.read_text(encoding="ascii") for lock in locks]
+        assert sh("displays.sh", "start", "2", env=env).returncode == 0
+        assert [lock.read_text(encoding="ascii") for lock in locks] == owners
+    finally:
+        later.touch()
     assert wait_until(lambda: not any(lock.exists() for lock in locks))
 
 
