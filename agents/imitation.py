@@ -247,7 +247,10 @@ def train(
 
 
 def make_replicas(policy: Policy, config: ImitationConfig) -> Replicas:
-    """One copy for each processor, of which a GPU counts as one, but not more than there are micro-batches."""
+    """One copy for each processor, of which a GPU counts as one, but not more than there are micro-batches.
+
+    Where processors compute, this process keeps the memory that it frees from now on, see `heap.py`.
+    """
     parts = -(-config.batch_size // config.micro_batch)
     on_cpu = next(policy.parameters()).device.type == "cpu"
     if on_cpu:
