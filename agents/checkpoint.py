@@ -25,6 +25,7 @@ from envs.errors import CheckpointError
 VERSION: Final = 1
 _EXTRA: Final = "extra/"
 _VALUE: Final = "value"
+_MEAN: Final = "mean"
 
 _OPEN = cast("Any", safetensors.safe_open)  # the package has no types for its functions
 _SAVE = cast("Any", safetensors.torch).save_file
@@ -80,7 +81,8 @@ class Run:
     file holds besides, a run goes on from the newest. So where only the head is trained, a state is small, and one may
     be written often and the policy seldom.
 
-    Args: fixed: settings that must be the same to go on. notes: others, kept for the reader.
+    Args: policy: that is trained. fixed: settings that must be the same to go on. notes: others, kept for the reader.
+      mean: the policy that the run is for, where that is a mean of what is trained.
     """
 
     def __init__(
@@ -90,11 +92,14 @@ class Run:
         optimizer: torch.optim.Optimizer,
         fixed: Mapping[str, Any],
         notes: Mapping[str, Any],
+        mean: Policy | None = None,
     ) -> None:
         self.path = folder / "policy.safetensors"
         self._folder, self._policy, self._optimizer = folder, policy, optimizer
         self._fixed, self._notes = dict(fixed), dict(notes)
         self._trained = {name: p for name, p in policy.named_parameters() if p.requires_grad}
+        self._kept = policy if mean is None else mean
+        self._means = {} if mean is None else {k: p for k, p in mean.named_parameters() if k in self._trained}
         self.extras: dict[str, Tensor] = {}  # what the checkpoint that was resumed held besides
 
     def save(self, done: int, extras: Mapping[str, Tensor] | None = None, *, whole: bool = True) -> None:
@@ -108,6 +113,7 @@ class Run:
             for name, parameter in self._trained.items()
             for key, tensor in {_VALUE: parameter, **self._optimizer.state[parameter]}.items()
         }
+        state |= {f"{name}/{_MEAN}": mean.detach().cpu().contiguous() for name, mean in self._means.items()}
         state |= {f"{_EXTRA}{name}": tensor.contiguous() for name, tensor in (extras or {}).items()}
         write(self._state(done), "training", state, {"done": done})
         if whole or not self.path.exists():
@@ -127,7 +133,7 @@ class Run:
             path.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
-        saved, settings = load_policy(self.path, self._policy.config)
+        saved, settings = load_policy(self.path, self._kept.config)
         done, fixed = settings.get("done"), settings.get("training", {})
         if not isinstance(done, int) or fixed != self._fixed:
             keys = sorted(key for key in {*fixed, *self._fixed} if fixed.get(key) != self._fixed.get(key))
@@ -138,9 +144,12 @@ class Run:
         self.extras = {name.removeprefix(_EXTRA): state.pop(name) for name in extras}
         needed = {f"{name}/{key}": p for name, p in self._trained.items() for key in (_VALUE, "exp_avg", "exp_avg_sq")}
         steps = {f"{name}/step": torch.tensor(0.0) for name in self._trained}
-        match(path, state, needed | steps)
-        trained = {name: state[f"{name}/{_VALUE}"] for name in self._trained}
-        self._policy.load_state_dict(saved.state_dict() | trained)
+        means = {f"{name}/{_MEAN}": mean for name, mean in self._means.items()}
+        match(path, state, needed | steps | means)
+        kept = saved.state_dict()
+        self._policy.load_state_dict(kept | {name: state[f"{name}/{_VALUE}"] for name in self._trained})
+        if self._means:
+            self._kept.load_state_dict(kept | {name: state[f"{name}/{_MEAN}"] for name in self._means})
         for name, parameter in self._trained.items():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 self._optimizer.state[parameter][key] = state[f"{name}/{key}"].to(parameter.device)
@@ -149,7 +158,7 @@ class Run:
         return int(header["done"])
 
     def _save_policy(self, done: int) -> None:
-        save_policy(self._policy, self.path, {"done": done, "training": self._fixed, **self._notes})
+        save_policy(self._kept, self.path, {"done": done, "training": self._fixed, **self._notes})
 
     def _states(self) -> list[Path]:
         return list(self._folder.glob("training-*.safetensors"))

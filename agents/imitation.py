@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,6 +40,7 @@ class ImitationConfig:
     micro_batch: int = 32  # windows at a time; gradients are accumulated over a batch
     learning_rate: float = 1e-4
     schedule: Literal["constant", "cosine"] = "constant"  # after the warm-up; cosine ends at 0
+    averaging: float | None = None  # see `average`; None: the policy has the weights of the last update
     weight_decay: float = 1e-4
     warm_up: int = 1000  # updates, linear from 0
     clip: float = 1.0  # largest norm of the gradient
@@ -51,6 +53,8 @@ class ImitationConfig:
         counts = (self.updates, self.batch_size, self.micro_batch, self.checkpoint_every)
         if min(counts) < 1 or min(self.warm_up, self.processors) < 0 or min(self.learning_rate, self.clip) <= 0:
             raise OptionError(f"training takes counts of 1 or more, and a learning rate and clip above 0, got {self}")
+        if self.averaging is not None and not 0 <= self.averaging < math.inf:
+            raise OptionError(f"weights are averaged with an exponent of 0 or more, got {self.averaging}")
 
 
 PRETRAIN: Final = ImitationConfig()
@@ -143,6 +147,22 @@ def learning_rate(config: ImitationConfig, update: int) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
+@torch.no_grad()
+def average(mean: Policy, policy: Policy, done: int, exponent: float) -> None:
+    """Move the mean of a policy's weights over its updates, in place, on to one that counts the weights of now.
+
+    The weights after update s of t count about as (s / t) ** exponent: 0 is the plain mean of all; the larger, the less
+    of them lasts. Where the learning rate does not fall, this takes out the noise of single updates, and in a
+    fine-tuning the mean lies closer to where it began. Unlike the mean of the last so many, it needs no known end.
+
+    Args: done: updates behind the policy's weights, from 1 on; the mean's own weights count nothing in the first.
+    Source: polynomial-decay averaging, Shamir and Zhang, 2013.
+    """
+    share = (exponent + 1) / (done + exponent)
+    for there, now in zip(mean.parameters(), policy.parameters(), strict=True):
+        there.lerp_(now, share)
+
+
 def policy_logits(policy: Policy, frames: Tensor, part: Part, dtype: torch.dtype) -> Tensor:
     """The logits of every step, with gradients for the part that is trained.
 
@@ -217,6 +237,8 @@ def train(
 ) -> Generator[Metrics, None, None]:
     """Train a policy in place, on its device; go on where the run in `folder` stopped, if there is one.
 
+    With `averaging` the policy is the mean of the weights at every moment, and a copy is what is trained.
+
     Args: source: the same batches for the same update every time. folder: where the checkpoints go; the policy is
       `policy.safetensors`. identity: what else makes it this run and no other, such as its data. notes: kept
       in the settings there as well.
@@ -224,22 +246,26 @@ def train(
     Raises: DataError: the batches ended, or are not of the configured size. DivergedError: a loss or gradient is not
       finite. CheckpointError: a checkpoint cannot be read or written, or the folder holds a run of other settings.
     """
-    parameters = policy.train_only(config.part)
+    learner = policy if config.averaging is None else deepcopy(policy)
+    parameters = learner.train_only(config.part)
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, weight_decay=config.weight_decay, fused=True)
     fixed = asdict(config)
     free = {
         name: fixed.pop(name) for name in ("updates", "processors", "checkpoint_every")
     }  # may differ when a run goes on
-    run = Run(folder, policy, optimizer, {**fixed, **(identity or {})}, {**free, **(notes or {})})
+    identity, notes = {**fixed, **(identity or {})}, {**free, **(notes or {})}
+    run = Run(folder, learner, optimizer, identity, notes, mean=None if learner is policy else policy)
     done = run.resume()
     batches = iter(source(done) if done < config.updates else ())
-    with closing(make_replicas(policy, config)) as replicas:
+    with closing(make_replicas(learner, config)) as replicas:
         for update in range(done, config.updates):
             started = time.perf_counter()
             batch = _next(batches, config, update).to(device)
             waited = time.perf_counter() - started
             losses, norm = train_step(replicas, optimizer, batch, config, update)
+            if config.averaging is not None:
+                average(policy, learner, update + 1, config.averaging)
             speed = batch.counted.numel() / (time.perf_counter() - started)
             yield Metrics(update + 1, losses, learning_rate(config, update), norm, speed, waited)
             if (update + 1) % config.checkpoint_every == 0 or update + 1 == config.updates:

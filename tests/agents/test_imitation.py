@@ -15,6 +15,7 @@ from agents.imitation import (
     Batch,
     ImitationConfig,
     accumulate,
+    average,
     component_losses,
     counted,
     evaluate,
@@ -159,29 +160,63 @@ def test_four_episodes_can_be_learnt_by_heart(tiny, frames, tmp_path):
     assert all(m.frames_per_second > 0 and m.gradient_norm > 0 for m in metrics)
 
 
-def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(tiny, frames, tmp_path):
+def test_a_mean_of_weights_counts_later_ones_more_as_far_as_its_exponent_says(tiny):
+    policies = [new_policy(tiny, seed) for seed in (1, 2, 3)]
+    for exponent, shares in ((0.0, (1 / 3, 1 / 3, 1 / 3)), (1.0, (1 / 6, 2 / 6, 3 / 6)), (2.0, (0.1, 0.3, 0.6))):
+        mean = new_policy(tiny, seed=9)  # of which nothing is left
+        for done, policy in enumerate(policies, 1):
+            average(mean, policy, done, exponent)
+        for found, *weights in zip(mean.parameters(), *(policy.parameters() for policy in policies), strict=True):
+            expected = sum(share * weight for share, weight in zip(shares, weights, strict=True))
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_with_averaging_the_policy_is_the_mean_of_what_is_trained(tiny, frames, tmp_path):
+    trained, mean, expected = new_policy(tiny), new_policy(tiny), new_policy(tiny)
+    without = train(trained, source_of(frames), settings(), tmp_path / "without")
+    averaged = train(mean, source_of(frames), settings(averaging=2.0), tmp_path / "with")
+    for plain, metrics in zip(without, averaged, strict=True):
+        assert metrics.losses == plain.losses  # averaging changes nothing that is trained
+        average(expected, trained, metrics.update, 2.0)
+        for found, parameter in zip(mean.parameters(), expected.parameters(), strict=True):
+            assert torch.equal(found, parameter)
+    kept, _ = load_policy(tmp_path / "with" / "policy.safetensors")
+    for (name, a), b, c in zip(kept.named_parameters(), mean.parameters(), trained.parameters(), strict=True):
+        assert torch.equal(a, b), name
+        assert not torch.equal(a, c), name
+
+
+AVERAGING = pytest.mark.parametrize("averaging", [None, 2.0])
+
+
+@AVERAGING
+def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(tiny, frames, tmp_path, averaging):
+    config = settings(precision="auto", averaging=averaging)
     whole = new_policy(tiny)
-    expected = list(train(whole, source_of(frames), settings(precision="auto"), tmp_path / "whole"))
-    killed = train(new_policy(tiny), source_of(frames), settings(precision="auto"), tmp_path / "killed")
+    expected = list(train(whole, source_of(frames), config, tmp_path / "whole"))
+    killed = train(new_policy(tiny), source_of(frames), config, tmp_path / "killed")
     for _ in range(3):  # the third update is lost: checkpoints are made after 2 and 4
         next(killed)
     killed.close()
     resumed = new_policy(tiny, seed=9)
-    rest = list(train(resumed, source_of(frames), settings(precision="auto"), tmp_path / "killed"))
+    rest = list(train(resumed, source_of(frames), config, tmp_path / "killed"))
     assert [m.update for m in rest] == [3, 4, 5]
     assert [m.losses for m in rest] == [m.losses for m in expected[2:]]
     for (name, a), b in zip(resumed.named_parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b), name
-    assert not list(train(resumed, source_of(frames), settings(precision="auto"), tmp_path / "killed"))
+    assert not list(train(resumed, source_of(frames), config, tmp_path / "killed"))
 
 
+@AVERAGING
 @pytest.mark.parametrize("updates", [3, 4])
 def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_its_newer_one(
-    tiny, frames, tmp_path, monkeypatch, updates
+    tiny, frames, tmp_path, monkeypatch, updates, averaging
 ):
+    config = settings(averaging=averaging)
+    shorter = settings(updates=updates, averaging=averaging)
     whole, resumed = new_policy(tiny), new_policy(tiny)
-    list(train(whole, source_of(frames), settings(), tmp_path / "whole"))
-    run = train(new_policy(tiny), source_of(frames), settings(updates=updates), tmp_path / "killed")
+    list(train(whole, source_of(frames), config, tmp_path / "whole"))
+    run = train(new_policy(tiny), source_of(frames), shorter, tmp_path / "killed")
     for _ in range(updates):
         next(run)
     with monkeypatch.context() as patch:
@@ -193,9 +228,9 @@ def test_a_run_killed_between_the_two_files_of_a_checkpoint_goes_on_from_its_new
         with pytest.raises(KeyboardInterrupt):
             next(run)
     assert load_policy(tmp_path / "killed" / "policy.safetensors")[1]["done"] == 2
-    assert list(train(resumed, source_of(frames), settings(updates=updates), tmp_path / "killed")) == []
+    assert list(train(resumed, source_of(frames), shorter, tmp_path / "killed")) == []
     assert load_policy(tmp_path / "killed" / "policy.safetensors")[1]["done"] == updates
-    list(train(resumed, source_of(frames), settings(), tmp_path / "killed"))
+    list(train(resumed, source_of(frames), config, tmp_path / "killed"))
     for (name, a), b in zip(resumed.named_parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b), name
 
@@ -249,6 +284,8 @@ def test_too_little_data_is_said(tiny, frames, tmp_path):
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(OptionError, match="counts of 1 or more"):
         ImitationConfig(updates=0)
+    with pytest.raises(OptionError, match="an exponent of 0 or more, got -1"):
+        ImitationConfig(averaging=-1)
 
 
 def test_the_held_out_loss_is_the_mean_over_all_batches(policy, frames):
