@@ -1,10 +1,12 @@
 """Colours and warps the frames of a window in one kernel, 16 pixels at a time.
 
-Contrast is about the mean grey of some of the frames, which are read for it first. Then two passes over each frame.
-*Colour* maps RGB by an affine function, rounds and clips it, and keeps the frame as three planes of int16. *Warp*
-reads, for each pixel of the result, the 2 x 2 pixels around the place that it shows: two that lie side by side in a
-plane are one 32-bit pair, which one instruction multiplies by a pair of weights and adds. Where they lie and what they
-weigh is the same for all frames of a window, and worked out once.
+Contrast is about the mean grey of some of the frames, which are read for it first. Then two steps, row by row of the
+result. *Colour* maps RGB by an affine function, rounds and clips it, and keeps the frame as three planes of int16, of
+which it makes no more than the row needs. *Warp* reads, for each pixel of the result, the 2 x 2 pixels around the place
+that it shows: two that lie side by side in a plane are one 32-bit pair, which one instruction multiplies by a pair of
+weights and adds. Where they lie and what they weigh is the same for all frames of a window, and worked out once.
+
+A frame's planes are larger than the nearest cache: this way they are read while they lie there.
 
 Pixels that are neighbours in the result are nearly neighbours in the source. So, unless a warp turns or shrinks by much
 more than an augmentation does, what 16 of them read lies within 32 columns of three rows: three loads and permutations,
@@ -53,6 +55,7 @@ class Scratch(NamedTuple):
     """Memory that one thread uses again from call to call, for frames of some side."""
 
     planes: NDArray[np.int16]  # (3 * stride,): a frame's red, green and blue
+    needed: NDArray[np.int64]  # (side,): rows of the source, from the top, that a row of the result is made of
     starts: NDArray[np.int64]  # (side * blocks,): where in a plane the pixels begin that 16 pixels of the result read
     places: NDArray[np.int32]  # (side * blocks * 16,): each pixel's upper left source from there, see `_plan`
     weights: NDArray[np.int32]  # (side * blocks * 48,): pairs, of three rows of the source
@@ -66,6 +69,7 @@ def make_scratch(side: int) -> Scratch:
     stride = side * (side + 2) + _REACH  # what is read beyond the last row weighs 0
     return Scratch(
         np.empty(3 * stride, np.int16),
+        np.empty(side, np.int64),
         np.empty(blocks, np.int64),
         np.empty(blocks * LANES, np.int32),
         np.empty(blocks * LANES * 3, np.int32),
@@ -94,15 +98,18 @@ def colour_and_warp(
     """Colour and warp frames.
 
     Args: frames, out: flat, of the same size. colour: (3, 3), RGB to RGB. contrast: factor about the mean grey of every
-      eighth frame. warp: (2, 3), a pixel of the result to the pixel it shows. gentle: as `is_gentle` says.
+      eighth frame. warp: (2, 3), a pixel of the result to the pixel it shows. gentle: as `is_gentle` says. out: other
+      memory than the frames'.
     """
     near = gentle and HAS_PERMUTATION
     _plan(scratch, side, warp, near)
-    _set_affine(frames, side * side, colour, contrast, scratch)
-    size = 3 * side * side
-    for start in range(0, frames.size, size):
-        _colour(frames, start, side * side, scratch.affine, scratch.planes)
-        _warp(scratch, side, near, out, start)
+    pixels = side * side
+    _set_affine(frames, pixels, colour, contrast, scratch)
+    for start in range(0, frames.size, 3 * pixels):
+        coloured = 0
+        for row in range(side):
+            coloured = _colour(frames, start, coloured, scratch.needed[row] * side, pixels, scratch)
+            _warp(scratch, side, row, near, out, start)
 
 
 @kernel
@@ -150,16 +157,18 @@ def _sum(values: Ints, lanes: NDArray[np.int32]) -> float:
 
 
 @kernel
-def _colour(
-    frames: NDArray[np.uint8], start: int, pixels: int, colour: NDArray[np.float64], planes: NDArray[np.int16]
-) -> None:
-    """Write a frame's colours, rounded and clipped, to the planes."""
+def _colour(frames: NDArray[np.uint8], start: int, first: int, last: int, pixels: int, scratch: Scratch) -> int:
+    """Write the colours of a frame's pixels from `first` to `last` or a few more, rounded and clipped, to the planes.
+
+    Returns: the first pixel that comes next; `first`, a multiple of 16, where there was nothing to do.
+    """
+    colour, planes = scratch.affine, scratch.planes
     stride = planes.size // 3
     low, high = spread_float(0.0), spread_float(255.0)
     r0, g0, b0, one0 = _row(colour, 0)
     r1, g1, b1, one1 = _row(colour, 1)
     r2, g2, b2, one2 = _row(colour, 2)
-    for k in range(0, pixels, LANES):
+    for k in range(first, last, LANES):
         i = min(k, pixels - LANES)  # the last 16 may be some of those before them again
         packed = load_rgb(frames, start + 3 * i)
         red, green, blue = to_floats(packed & 255), to_floats((packed >> 8) & 255), to_floats(packed >> 16)
@@ -169,6 +178,7 @@ def _colour(
         store_shorts(planes, i, truncate(minimum(maximum(new_red, low), high)))
         store_shorts(planes, stride + i, truncate(minimum(maximum(new_green, low), high)))
         store_shorts(planes, 2 * stride + i, truncate(minimum(maximum(new_blue, low), high)))
+    return max(first, (last + LANES - 1) // LANES * LANES)
 
 
 @kernel
@@ -184,7 +194,7 @@ def _row(colour: NDArray[np.float64], row: int) -> tuple[Floats, Floats, Floats,
 
 @kernel
 def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) -> None:
-    """Work out what each pixel of the result reads, and how much it weighs.
+    """Work out what each pixel of the result reads, how much it weighs, and how far down a row of the result reaches.
 
     Near, `places` are columns k + ((k + 1) << 16) from the block's start; else they are pixels of the plane.
     """
@@ -193,6 +203,7 @@ def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) ->
     xx, xy, x0 = np.float32(warp[0, 0]), np.float32(warp[0, 1]), np.float32(warp[0, 2])
     yx, yy, y0 = np.float32(warp[1, 0]), np.float32(warp[1, 1]), np.float32(warp[1, 2])
     for row in range(side):
+        lowest = 0
         for left in range(0, side, LANES):
             columns = to_floats(lane_index() + left)
             x = _clamp(columns * xx + (xy * np.float32(row) + x0), side)
@@ -200,8 +211,9 @@ def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) ->
             column, line = truncate(x), truncate(y)
             upper, lower = _weights(x - to_floats(column), y - to_floats(line))
             at = block * LANES
+            store(places, at, line)
+            lowest = max(lowest, places[at], places[at + LANES - 1])
             if near:
-                store(places, at, line)
                 low_line = min(places[at], places[at + LANES - 1])
                 store(places, at, column)
                 low_column = min(places[at], places[at + LANES - 1])
@@ -217,6 +229,7 @@ def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) ->
                 store(weights, 3 * at, upper)
                 store(weights, 3 * at + LANES, lower)
             block += 1
+        scratch.needed[row] = min(lowest + 2, side)
 
 
 @kernel
@@ -236,35 +249,34 @@ def _weights(right: Floats, down: Floats) -> tuple[Ints, Ints]:
 
 
 @kernel
-def _warp(scratch: Scratch, side: int, near: bool, out: NDArray[np.uint8], start: int) -> None:
-    """Write the frame that the planes hold, warped."""
-    planes, starts, places, weights, pixels, _ = scratch
+def _warp(scratch: Scratch, side: int, row: int, near: bool, out: NDArray[np.uint8], start: int) -> None:
+    """Write a row of the frame that the planes hold, warped."""
+    planes, places, weights = scratch.planes, scratch.places, scratch.weights
     stride = planes.size // 3
-    block = 0
-    for row in range(side):
-        for left in range(0, side, LANES):
-            at = block * LANES
-            place, begin = load(places, at), starts[block]
-            w0, w1 = load(weights, 3 * at), load(weights, 3 * at + LANES)
-            if near:
-                w2 = load(weights, 3 * at + 2 * LANES)
-                red = _near(planes, begin, side, place, w0, w1, w2)
-                green = _near(planes, begin + stride, side, place, w0, w1, w2)
-                blue = _near(planes, begin + 2 * stride, side, place, w0, w1, w2)
-            else:
-                red = _far(planes, place, side, w0, w1)
-                green = _far(planes, place + stride, side, w0, w1)
-                blue = _far(planes, place + 2 * stride, side, w0, w1)
-            packed = red | (green << 8) | (blue << 16)
-            to = start + 3 * (row * side + left)
-            if left + LANES <= side:
-                store_rgb(out, to, packed)
-            else:
-                store(pixels, 0, packed)
-                for k in range(side - left):
-                    for channel in range(3):
-                        out[to + 3 * k + channel] = (pixels[k] >> (8 * channel)) & 255
-            block += 1
+    block = row * ((side + LANES - 1) // LANES)
+    for left in range(0, side, LANES):
+        at = block * LANES
+        place = load(places, at)
+        w0, w1 = load(weights, 3 * at), load(weights, 3 * at + LANES)
+        if near:
+            begin, w2 = scratch.starts[block], load(weights, 3 * at + 2 * LANES)
+            red = _near(planes, begin, side, place, w0, w1, w2)
+            green = _near(planes, begin + stride, side, place, w0, w1, w2)
+            blue = _near(planes, begin + 2 * stride, side, place, w0, w1, w2)
+        else:
+            red = _far(planes, place, side, w0, w1)
+            green = _far(planes, place + stride, side, w0, w1)
+            blue = _far(planes, place + 2 * stride, side, w0, w1)
+        packed = red | (green << 8) | (blue << 16)
+        to = start + 3 * (row * side + left)
+        if left + LANES <= side:
+            store_rgb(out, to, packed)
+        else:
+            store(scratch.pixels, 0, packed)
+            for k in range(side - left):
+                for channel in range(3):
+                    out[to + 3 * k + channel] = (scratch.pixels[k] >> (8 * channel)) & 255
+        block += 1
 
 
 @kernel
