@@ -79,9 +79,10 @@ def _turns(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Augment the frames of a window alike.
 
-    Args: frames: (T, S, S, 3) uint8, RGB, S at least 4. out: the same, contiguous, to write to; default: new.
+    Args: frames: (T, S, S, 3) uint8, RGB, S at least 4. out: the same, contiguous, to write to, and other memory;
+      default: new.
     Returns: (T, S, S, 3) uint8.
-    Raises: DataError: the frames or `out` are of another shape or type.
+    Raises: DataError: the frames or `out` are of another shape or type, or share memory.
     """
     result = np.empty(frames.shape, np.uint8) if out is None else out
     side = frames.shape[1]
@@ -90,6 +91,10 @@ def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None 
         raise DataError(
             f"augmenting takes (T, S, S, 3) uint8 frames, S at least {LEAST_SIDE}, and a contiguous array like them to "
             f"write to; got {frames.shape} {frames.dtype} and {result.shape} {result.dtype}"
+        )
+    if np.may_share_memory(frames, result):
+        raise DataError(
+            "augmenting reads frames while it writes others, so `out` has to be other memory than the frames"
         )
     source = frames.reshape(-1)
     source.setflags(write=False)  # whether or not it was: the kernel is compiled for one of the two

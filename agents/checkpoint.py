@@ -133,7 +133,7 @@ class Run:
             path.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
-        saved, settings = load_policy(self.path, self._kept.config)
+        saved, settings = load_policy(self.path, self._policy.config)
         done, fixed = settings.get("done"), settings.get("training", {})
         if not isinstance(done, int) or fixed != self._fixed:
             keys = sorted(key for key in {*fixed, *self._fixed} if fixed.get(key) != self._fixed.get(key))

@@ -212,9 +212,10 @@ def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) ->
             upper, lower = _weights(x - to_floats(column), y - to_floats(line))
             at = block * LANES
             store(places, at, line)
-            lowest = max(lowest, places[at], places[at + LANES - 1])
+            left_line, right_line = places[at], places[at + LANES - 1]
+            lowest = max(lowest, left_line, right_line)
             if near:
-                low_line = min(places[at], places[at + LANES - 1])
+                low_line = min(left_line, right_line)
                 store(places, at, column)
                 low_column = min(places[at], places[at + LANES - 1])
                 starts[block] = low_line * side + low_column

@@ -225,6 +225,13 @@ def test_arrays_that_are_no_frames_are_refused(frames, out):
         apply(frames, STILL, out)
 
 
+def test_frames_are_not_augmented_in_place():
+    window = noise(3, 16, 16)
+    with pytest.raises(DataError, match="other memory than the frames"):
+        apply(window[:2], STILL, window[1:])
+    assert np.array_equal(apply(window[:1], STILL, window[1:2]), window[:1])
+
+
 def test_draws_fill_their_ranges():
     rng, config = np.random.default_rng(0), AugmentConfig(**NOTHING | {"rotation": 2.0, "contrast": 0.2})
     draws = draw(config, 128, 500, rng)
