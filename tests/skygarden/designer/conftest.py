@@ -180,6 +180,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
                 context = browser.new_context(**settings)  # pyright: ignore[reportArgumentType]
                 opened.callback(context.close)
                 context.set_default_timeout(PATIENCE)
+                # Chromium intercepts only some time after the first route of a page is set: not what is sent meanwhile.
+                context.route("**/api/questions/**", lambda route: route.continue_())
             else:
                 context = beside.context
             page = context.new_page()
