@@ -33,6 +33,7 @@ OWN: Final = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.use_local_subchannel_pool", 1),  # a connection for each channel
     ("grpc.enable_retries", 0),
+    ("grpc.http2.bdp_probe", 0),  # else it may come to take in 4 MB that nobody reads
 ]
 ROOT: Final = Path(__file__).parents[2]
 
