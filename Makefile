@@ -23,7 +23,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # What happens to learners, workers and the lines between them, drawn from 20 seeds, and to machines of a Ray cluster,
-# from 4; the tests have two of them, and one.
+# from 4; the tests have three of them, and one.
 chaos: setup
 	SKYGARDEN_CHAOS=20 SKYGARDEN_CHAOS_RAY=4 $(BIN)/python -m pytest --verbose --capture=no tests/chaos
 

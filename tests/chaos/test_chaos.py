@@ -24,7 +24,7 @@ from tests.chaos.schedule import Event, Later, Learner, play
 from tests.rollout.proxy import Proxy
 
 WORKERS: Final = ("ann", "bob", "cid", "dee")
-SEEDS: Final = range(int(os.environ.get("SKYGARDEN_CHAOS", "2")))
+SEEDS: Final = range(int(os.environ.get("SKYGARDEN_CHAOS", "3")))
 _GAP: Final = 1.0  # seconds between events, on average
 _SLOW: Final = 0.15  # seconds that a slow line holds everything for, for each second that it is slow
 _QUIET: Final = 45.0  # seconds after which nothing happens any more
