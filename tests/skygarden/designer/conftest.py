@@ -25,6 +25,7 @@ from skygarden.designer.service import make_app
 from skygarden.designer.store import AnswerStore, Question
 
 DIGEST = "e" * 64  # of the file of episodes
+ANSWERS = "**/api/questions/**"  # where answers are sent
 PATIENCE = 60_000  # ms, on a machine that is busy with something else
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
@@ -181,7 +182,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
                 opened.callback(context.close)
                 context.set_default_timeout(PATIENCE)
                 # Chromium intercepts only some time after the first route of a page is set: not what is sent meanwhile.
-                context.route("**/api/questions/**", lambda route: route.continue_())
+                context.route(ANSWERS, lambda route: route.continue_())
             else:
                 context = beside.context
             page = context.new_page()

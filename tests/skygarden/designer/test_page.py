@@ -9,11 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.skygarden.designer.conftest import Seat, SeatMaker
+from tests.skygarden.designer.conftest import ANSWERS, Seat, SeatMaker
 
 Opener = Callable[..., Page]
 SAVED = re.compile("Saved")
-ANSWERS = "**/api/questions/**"  # where answers are sent
 pytestmark = pytest.mark.slow
 
 
