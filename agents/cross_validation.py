@@ -34,7 +34,7 @@ def fold_of(trajectories: Tensor) -> Tensor:
 
 
 def validate_fold(
-    embeddings: Tensor,
+    trajectories: Tensor,
     comparisons: Comparisons,
     folds: Tensor,
     tested: Tensor,
@@ -44,7 +44,7 @@ def validate_fold(
 ) -> Fold:
     """Train a reward model without a fold, and test it there.
 
-    Args: embeddings: (M, 100, width), of the trajectories that comparisons count. folds: (M,) the fold of each.
+    Args: trajectories: (M, 100, width), those that comparisons count. folds: (M,) the fold of each.
       tested: (N,) bool, the comparisons that may count as a test. after_update: called after each; to stop, raise.
     Raises: DataError: there is nothing to learn from without it.
     """
@@ -53,15 +53,15 @@ def validate_fold(
     if learnt is None:
         raise DataError(f"every comparison has a trajectory of fold {fold}; compare some more")
     there, learnt = _compacted(learnt)
-    model = RewardModel(embeddings.shape[2], torch.Generator().manual_seed(config.seed + fold))
-    for _ in train_reward_model(model, embeddings[there], learnt, config):
+    model = RewardModel(trajectories.shape[2], torch.Generator().manual_seed(config.seed + fold))
+    for _ in train_reward_model(model, trajectories[there], learnt, config):
         after_update()
     held_out = _those(comparisons, (first == fold) & (second == fold) & tested & (comparisons.preference != 0.5))
     if held_out is None:
         return Fold(model, 0.0, 0)
     there, held_out = _compacted(held_out)
     with torch.no_grad():
-        share = accuracy(model.score(embeddings[there].float()), held_out)
+        share = accuracy(model.score(trajectories[there].float()), held_out)
     return Fold(model, share * len(held_out), len(held_out))
 
 

@@ -46,7 +46,8 @@ class Decision:
 
     actions: NDArray[np.uint8]  # (B, 16)
     log_probs: NDArray[np.float32]  # (B,), nats, at the temperature that they were drawn with
-    features: Tensor  # (B, width), the trunk's dtype, on the CPU: what the head and the reward model read
+    embeddings: Tensor  # (B, width), the trunk's dtype, on the CPU: what the transformer read of the frames
+    features: Tensor  # likewise, what the head read
 
 
 class Actor:
@@ -99,16 +100,19 @@ class Actor:
         expected = (self._limits[-1], SIDE, SIDE, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise OptionError(f"expected frames {expected} uint8, got {frames.shape} {frames.dtype}")
-        features = self._features(torch.as_tensor(frames, device=self.device), torch.as_tensor(_lit(frames)))
+        seen = torch.as_tensor(frames, device=self.device), torch.as_tensor(_lit(frames))
+        embeddings, features = self._read(*seen)
         logits = tempered(self._head.logits(features.float()), self.config.temperature)
         actions = sample(logits, self._generator)
-        return Decision(actions.cpu().numpy(), log_prob(logits, actions).cpu().numpy(), features.cpu())
+        log_probs = log_prob(logits, actions).cpu().numpy()
+        return Decision(actions.cpu().numpy(), log_probs, embeddings.cpu(), features.cpu())
 
-    def _features(self, frames: Tensor, lit: Tensor) -> Tensor:
+    def _read(self, frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
         if self._pool is None:
-            return self._shares[0].features(frames, lit)
+            return self._shares[0].read(frames, lit)
         parts = [(frames[a:b], lit[a:b]) for a, b in pairwise(self._limits)]
-        return torch.cat(list(self._pool.map(_Share.features, self._shares, *zip(*parts, strict=True))))
+        embeddings, features = zip(*self._pool.map(_Share.read, self._shares, *zip(*parts, strict=True)), strict=True)
+        return torch.cat(embeddings), torch.cat(features)
 
 
 def _lit(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -132,7 +136,8 @@ class _Share:
         self._lengths[mask] = 0
 
     @torch.no_grad()  # of each thread on its own
-    def features(self, frames: Tensor, lit: Tensor) -> Tensor:
+    def read(self, frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
+        """What the transformer reads of frames and what it makes of them, both (B, width)."""
         full = self._lengths == self._limit
         if full.any():
             self._shorten(full.nonzero().squeeze(1))
@@ -142,8 +147,8 @@ class _Share:
         self._lengths = self._lengths + 1  # not in place: on a CPU `lengths` is the same memory
         transformer = self._trunk.transformer
         if self._cache is not None:
-            return transformer.extend(embeddings, lengths, self._cache)
-        return transformer.last(self._past[:, : int(self._lengths.max())], lengths + 1)
+            return embeddings, transformer.extend(embeddings, lengths, self._cache)
+        return embeddings, transformer.last(self._past[:, : int(self._lengths.max())], lengths + 1)
 
     def _embed(self, frames: Tensor, lit: Tensor) -> Tensor:
         """The embeddings of frames, of which those that are not `lit` are black and need no encoder."""

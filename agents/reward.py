@@ -1,18 +1,21 @@
 """The reward model: a whole trajectory to one number, learnt from which of two trajectories is better.
 
-Each step's embedding goes through one network to three numbers; those of all steps, one behind another, go through a
-second to the reward. A trajectory shorter than 100 steps is padded with black frames. Embeddings come from the frozen
-agent, or, to see what its knowledge is worth, from a fixed random projection of the frames. Rewards are scaled to
-[0, 1] by the least and largest of the training trajectories.
+What stands for a step goes through one network to three numbers; those of all steps, one behind another, go through a
+second to the reward. A trajectory shorter than 100 steps is padded with black frames. A step's numbers come from the
+frozen agent: its features, which are the paper's, or the embedding of the frame that its transformer reads. Features
+keep what acting needs, embeddings what is seen, which tells better where it stands. To see what
+the agent's knowledge is worth, they can come from a fixed random projection of the frames. Rewards are scaled to [0, 1]
+by the least and largest of the training trajectories.
 Source: paper, sections 3.4 and C.3.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +23,10 @@ from torch import Tensor, nn
 from agents.checkpoint import match, read, write
 from agents.parameters import Affine, descend
 from agents.transformer import linear
+from envs.episode import Episode
 from envs.errors import CheckpointError, DataError, OptionError
+
+Reads = Literal["embeddings", "features"]  # of an episode
 
 STEPS: Final = 100  # of a padded trajectory
 HIDDEN: Final = 256  # width of both networks' hidden layer
@@ -83,9 +89,9 @@ class Comparisons:
 
 
 class RewardModel(nn.Module):
-    """Embeddings of 100 steps to a reward.
+    """What is known of 100 steps to a reward.
 
-    Args: width: of an embedding.
+    Args: width: numbers a step.
     """
 
     def __init__(self, width: int, generator: torch.Generator) -> None:
@@ -97,34 +103,34 @@ class RewardModel(nn.Module):
         self.out = Affine(1, HIDDEN, generator=generator)
         self.register_buffer("range", torch.tensor([0.0, 1.0]))  # of the raw rewards of the training trajectories
 
-    def raw(self, embeddings: Tensor) -> Tensor:
-        """(B, 100, width) to (B,) float32, on no particular scale; steps are summed up in the embeddings' dtype.
+    def raw(self, trajectories: Tensor) -> Tensor:
+        """(B, 100, width) to (B,) float32, on no particular scale; steps are summed up in the trajectories' dtype.
 
-        Raises: DataError: embeddings of another shape.
+        Raises: DataError: trajectories of another shape.
         """
-        if embeddings.shape[1:] != (STEPS, self.width):
-            raise DataError(f"expected embeddings (B, {STEPS}, {self.width}), got {tuple(embeddings.shape)}")
-        steps = linear(F.gelu(linear(embeddings, self.step_hidden)), self.step_out).float()
+        if trajectories.shape[1:] != (STEPS, self.width):
+            raise DataError(f"expected trajectories (B, {STEPS}, {self.width}), got {tuple(trajectories.shape)}")
+        steps = linear(F.gelu(linear(trajectories, self.step_hidden)), self.step_out).float()
         return linear(F.gelu(linear(steps.flatten(1), self.hidden)), self.out).squeeze(1)
 
-    def score(self, embeddings: Tensor) -> Tensor:
+    def score(self, trajectories: Tensor) -> Tensor:
         """Rewards, (B, 100, width) to (B,) in [0, 1] for what lies in the range of the training trajectories."""
         low, high = self.get_buffer("range")
-        return (self.raw(embeddings) - low) / (high - low)
+        return (self.raw(trajectories) - low) / (high - low)
 
     @torch.no_grad()
-    def scores(self, embeddings: Tensor) -> Tensor:
+    def scores(self, trajectories: Tensor) -> Tensor:
         """As `score`, of many, (N, 100, width) in any dtype to (N,): some at a time, and nothing is learnt from it."""
-        starts = range(0, len(embeddings), _AT_ONCE)
-        return torch.cat([self.score(embeddings[k : k + _AT_ONCE].float()) for k in starts])
+        starts = range(0, len(trajectories), _AT_ONCE)
+        return torch.cat([self.score(trajectories[k : k + _AT_ONCE].float()) for k in starts])
 
     @torch.no_grad()
-    def fit_range(self, embeddings: Tensor) -> None:
+    def fit_range(self, trajectories: Tensor) -> None:
         """Scale rewards by the least and the largest of these trajectories'.
 
         Raises: DataError: all have the same reward.
         """
-        rewards = self.raw(embeddings)
+        rewards = self.raw(trajectories)
         low, high = float(rewards.min()), float(rewards.max())
         if not high > low:
             raise DataError(f"all {len(rewards)} trajectories have reward {low}; the model has learnt nothing")
@@ -136,18 +142,33 @@ class RewardArtefact:
     """A reward model with what makes its scores mean something."""
 
     model: RewardModel
-    trunk: str  # hash of the trunk whose features it reads; see `agents.checkpoint.trunk_hash`
+    reads: Reads
+    trunk: str  # hash of the trunk that made what it reads; see `agents.checkpoint.trunk_hash`
     accuracy: float  # on comparisons of trajectories that it was not trained on
     about: dict[str, Any]  # how it came about
 
-    def score(self, features: Tensor, trunk: str) -> Tensor:
+    def score(self, trajectories: Tensor, trunk: str) -> Tensor:
         """Rewards of trajectories, (B, 100, width) to (B,).
 
-        Raises: CheckpointError: the features are another trunk's.
+        Raises: CheckpointError: they are another trunk's.
         """
         if trunk != self.trunk:
-            raise CheckpointError(f"this reward model reads features of trunk {self.trunk[:12]}, not of {trunk[:12]}")
-        return self.model.scores(features)
+            raise CheckpointError(
+                f"this reward model reads {self.reads} of trunk {self.trunk[:12]}, not of {trunk[:12]}"
+            )
+        return self.model.scores(trajectories)
+
+    def score_episodes(self, episodes: Sequence[Episode], trunk: str) -> Tensor:
+        """Rewards of padded episodes, (N,).
+
+        Raises: CheckpointError: they are another trunk's.
+        """
+        return self.score(trajectories_of(episodes, self.reads), trunk)
+
+
+def trajectories_of(episodes: Sequence[Episode], reads: Reads) -> Tensor:
+    """What a reward model reads of padded episodes, (N, 100, width) float16."""
+    return torch.as_tensor(np.stack([e.features if reads == "features" else e.embeddings for e in episodes]))
 
 
 def save_reward(artefact: RewardArtefact, path: Path) -> None:
@@ -157,6 +178,7 @@ def save_reward(artefact: RewardArtefact, path: Path) -> None:
     """
     header = {
         "width": artefact.model.width,
+        "reads": artefact.reads,
         "trunk": artefact.trunk,
         "accuracy": artefact.accuracy,
         "about": artefact.about,
@@ -167,16 +189,20 @@ def save_reward(artefact: RewardArtefact, path: Path) -> None:
 def load_reward(path: Path) -> RewardArtefact:
     """Read a reward model.
 
-    Raises: CheckpointError: no such file, damaged, of another kind or version, or without its range, trunk or accuracy.
+    Raises: CheckpointError: no such file, damaged, of another kind or version, or without its range,
+      what it reads, its trunk or its accuracy.
     """
     weights, header = read(path, "reward")
-    missing = sorted({"width", "trunk", "accuracy", "about"} - set(header))
+    missing = sorted({"width", "reads", "trunk", "accuracy", "about"} - set(header))
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}; train the reward model anew")
+    if header["reads"] not in get_args(Reads):
+        raise CheckpointError(f"{path} reads {header['reads']!r}, and episodes hold {' and '.join(get_args(Reads))}")
     model = RewardModel(header["width"], torch.Generator())
     match(path, weights, model.state_dict())
     model.load_state_dict(weights)
-    return RewardArtefact(model.requires_grad_(False), header["trunk"], header["accuracy"], header["about"])
+    model.requires_grad_(False)
+    return RewardArtefact(model, header["reads"], header["trunk"], header["accuracy"], header["about"])
 
 
 def bradley_terry_loss(first: Tensor, second: Tensor, preference: Tensor) -> Tensor:
@@ -202,7 +228,7 @@ def accuracy(rewards: Tensor, comparisons: Comparisons) -> float:
     return float(((margin * wanted > 0).float() + 0.5 * (margin == 0).float()).mean())
 
 
-def shifted(embeddings: Tensor, by: int) -> Tensor:
+def shifted(trajectories: Tensor, by: int) -> Tensor:
     """Trajectories, (B, 100, width), moved in time: what is missing at an end is what is seen there, repeated.
 
     Moved alike, the better of two stays the better one (but for an end that is pushed out), and the model learns to see
@@ -212,34 +238,34 @@ def shifted(embeddings: Tensor, by: int) -> Tensor:
     Args: by: steps, back in time above 0.
     """
     if by > 0:
-        return torch.cat((embeddings[:, by:], embeddings[:, -1:].expand(-1, by, -1)), 1)
+        return torch.cat((trajectories[:, by:], trajectories[:, -1:].expand(-1, by, -1)), 1)
     if by < 0:
-        return torch.cat((embeddings[:, :1].expand(-1, -by, -1), embeddings[:, :by]), 1)
-    return embeddings
+        return torch.cat((trajectories[:, :1].expand(-1, -by, -1), trajectories[:, :by]), 1)
+    return trajectories
 
 
 def train_reward_model(
-    model: RewardModel, embeddings: Tensor, comparisons: Comparisons, config: RewardConfig
+    model: RewardModel, trajectories: Tensor, comparisons: Comparisons, config: RewardConfig
 ) -> Generator[float, None, None]:
     """Train in place on comparisons of trajectories, then fit the range to all of them.
 
-    Args: embeddings: (M, 100, width), of the trajectories that comparisons count.
+    Args: trajectories: (M, 100, width), those that comparisons count.
     Yields: the loss of every update, nats a comparison.
     """
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     batches = _batches(len(comparisons), config.batch_size, generator)
-    furthest = config.most_shift(len(embeddings))
+    furthest = config.most_shift(len(trajectories))
     for drawn in islice(batches, config.updates(len(comparisons))):
         chosen = filled(drawn, comparisons) if config.fill else drawn
         by = int(torch.randint(-furthest, furthest + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
-        first, second = model.raw(shifted(embeddings[there], by))[places]
+        first, second = model.raw(shifted(trajectories[there], by))[places]
         loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
         descend(optimizer, loss)
         yield loss.item()
-    model.fit_range(embeddings)
+    model.fit_range(trajectories)
 
 
 def filled(chosen: Tensor, comparisons: Comparisons) -> Tensor:

@@ -65,7 +65,7 @@ def measure(folder: Path, kills: int) -> list[tuple[float, float, float, int]]:
     rng, out = random.Random(0), folder / "run"
     policy, _ = load_policy(policy_path("base-4m"))
     model = RewardModel(policy.config.width, torch.Generator().manual_seed(0))
-    save_reward(RewardArtefact(model, trunk_hash(policy), 0.5, {}), folder / "reward.safetensors")
+    save_reward(RewardArtefact(model, "embeddings", trunk_hash(policy), 0.5, {}), folder / "reward.safetensors")
     (folder / "tokens").write_text("".join(f"{name} token-of-{name}\n" for name in WORKERS))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

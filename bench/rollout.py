@@ -78,7 +78,7 @@ def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
     """Steps a second, and seconds an update, without the first two, which wait for the workers to start."""
     trunk, width = trunk_hash(policy), policy.config.width
     config = OnlineConfig(updates=updates + 2, max_policy_lag=lag, checkpoint_every=10)
-    reward = RewardArtefact(RewardModel(width, torch.Generator().manual_seed(0)), trunk, 0.5, {})
+    reward = RewardArtefact(RewardModel(width, torch.Generator().manual_seed(0)), "embeddings", trunk, 0.5, {})
     contract = Contract(trunk=trunk, width=width, context=config.context, temperature=1.0)
     with tempfile.TemporaryDirectory() as name, closing(Journal(Path(name) / "journal")) as journal:
         folder = Path(name)

@@ -22,7 +22,7 @@ from envs.task import MAX_STEPS
 from rollout.delivery.keys import Key
 from rollout.wire import rollout_pb2 as wire
 
-PROTOCOL: Final = 2  # of the messages; both sides must speak the same
+PROTOCOL: Final = 3  # of the messages; both sides must speak the same
 MESSAGE_LIMIT: Final = 64 * 2**20  # bytes; gRPC's default of 4 MiB is less than the head of the largest policy
 
 _ENDINGS: Final = {
@@ -72,6 +72,7 @@ def encode(episode: Episode, stamp: Stamp) -> wire.Episode:
         width=episode.features.shape[1],
         actions=episode.actions.tobytes(),
         log_probs=_bytes(episode.log_probs, "<f4"),
+        embeddings=_bytes(episode.embeddings, "<f2"),
         features=_bytes(episode.features, "<f2"),
         positions=_bytes(episode.positions, "<f4"),
     )
@@ -107,6 +108,7 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         start=Start(spawn, message.character, message.skin),
         actions=actions,
         log_probs=log_probs,
+        embeddings=_array("embeddings", message.embeddings, "<f2", (MAX_STEPS, width)),
         features=_array("features", message.features, "<f2", (MAX_STEPS, width)),
         positions=_array("positions", message.positions, "<f4", (steps + 1 if message.positions else 0, 3)),
         ending=_FROM_WIRE[message.ending],

@@ -46,7 +46,8 @@ class RandomAgent:
         """Uniform actions; it has no features."""
         count = len(frames)
         actions = self._rng.integers(0, SIZES, (count, len(SIZES)), np.uint8)
-        return Decision(actions, np.full(count, -np.log(SIZES).sum(), np.float32), torch.empty(count, 0))
+        nothing = torch.empty(count, 0)
+        return Decision(actions, np.full(count, -np.log(SIZES).sum(), np.float32), nothing, nothing)
 
 
 def collect(
@@ -60,8 +61,8 @@ def collect(
     """Let an agent play an episode from each seed.
 
     Args: envs: batched environments that begin anew with the next step. padded: whether the agent sees black frames
-      after the end, up to the time limit, and the episode holds its features of them. stop: asked before every step;
-      when it holds, the episodes that are being played are given up.
+      after the end, up to the time limit, and the episode holds its embeddings and features of them. stop: asked before
+      every step; when it holds, the episodes that are being played are given up.
     Yields: the episodes, in the order of their seeds, the interrupted ones among them.
     Raises: OptionError: environments that begin anew in another way.
     """
@@ -87,6 +88,7 @@ class _Round:
         self._log_probs = np.zeros((count, MAX_STEPS), np.float32)
         self._positions = np.zeros((count, MAX_STEPS + 1, 3), np.float32)
         self._located = True  # whether the game tells where the player is
+        self._embeddings: list[NDArray[np.float16]] = []
         self._features: list[NDArray[np.float16]] = []
 
     def play(self, padded: bool, stop: Callable[[], bool]) -> list[Episode]:
@@ -107,6 +109,7 @@ class _Round:
             if not running.all():
                 frames = np.where(running[:, None, None, None], frames, np.uint8(0))
             decision = self._agent.act(frames)
+            self._embeddings.append(decision.embeddings.half().numpy())
             self._features.append(decision.features.half().numpy())
             if running.any():
                 self._actions[:, step], self._log_probs[:, step] = decision.actions, decision.log_probs
@@ -121,10 +124,15 @@ class _Round:
                 running &= ~(terminated | truncated)
             if not (padded or running.any()):
                 break
-        features = np.stack(self._features, 1)
-        return [self._episode(k, starts[k], features[k], padded) for k in range(len(self._seeds))]
+        embeddings, features = np.stack(self._embeddings, 1), np.stack(self._features, 1)
+        return [
+            self._episode(k, start, embeddings[k], features[k], padded)
+            for k, start in enumerate(starts[: len(self._seeds)])
+        ]
 
-    def _episode(self, k: int, start: Start, features: NDArray[np.float16], padded: bool) -> Episode:
+    def _episode(
+        self, k: int, start: Start, embeddings: NDArray[np.float16], features: NDArray[np.float16], padded: bool
+    ) -> Episode:
         steps, interrupted = int(self._steps[k]), self._interrupted[k]
         ending = Ending.TRUNCATED if self._jumppads[k] is None else Ending.TERMINATED
         return Episode(
@@ -132,6 +140,7 @@ class _Round:
             start=start,
             actions=self._actions[k, :steps].copy(),
             log_probs=self._log_probs[k, :steps].copy(),
+            embeddings=(embeddings if padded else embeddings[:steps]).copy(),
             features=(features if padded else features[:steps]).copy(),
             positions=self._positions[k, : steps + 1 if self._located else 0].copy(),
             ending=ending if interrupted is None else Ending.INTERRUPTED,

@@ -128,7 +128,7 @@ def train_online(
     if done:
         critic.load(_with_prefix(run.extras, "critic/"))
     elif primer:
-        learn_rewards(critic, batch_of(primer, scores_of(reward, primer, trunk)))
+        learn_rewards(critic, batch_of(primer, reward.score_episodes(primer, trunk)))
     workers.recover(run.extras.get(_KEYS), done * config.shares)
     heads = _Heads(config.max_policy_lag, done, _with_prefix(run.extras, "head/"), policy)
     for version in heads.versions():
@@ -145,7 +145,7 @@ def train_online(
         came = time.perf_counter()
         episodes = [episode for episode, _ in played]
         staleness = float(np.mean([update - stamp.version for _, stamp in played]))
-        rewards = scores_of(reward, episodes, trunk)
+        rewards = reward.score_episodes(episodes, trunk)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, update)
         learnt = update_head(
@@ -191,11 +191,6 @@ def learning_rate(config: OnlineConfig, update: int) -> float:
     """The learning rate of an update, counted from 0."""
     rate = config.reinforce.learning_rate
     return rate if config.schedule == "constant" else rate * (1 - update / config.updates)
-
-
-def scores_of(reward: RewardArtefact, episodes: Sequence[Episode], trunk: str) -> Tensor:
-    """The rewards of padded episodes, (N,)."""
-    return reward.score(torch.as_tensor(np.stack([episode.features for episode in episodes])), trunk)
 
 
 def batch_of(episodes: Sequence[Episode], rewards: Tensor) -> EpisodeBatch:

@@ -41,7 +41,7 @@ OPTIONS: Final = (  # of both sides, and none twice: of two gRPC takes the first
     ("grpc.so_reuseport", 0),  # two learners on one port would share the workers
 )
 MOST_STREAMS: Final = 384  # 256 games, some that fetch the policy, and what a few take that mean harm
-_BESIDES: Final = 64 * 2**10  # bytes of a report that are not features: 4 KB, and room
+_BESIDES: Final = 64 * 2**10  # bytes of a report that are neither embeddings nor features: 4 KB, and room
 _PIECE: Final = 2**20  # bytes, of a policy's file
 
 log = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ class RolloutServer:
 
 def longest_message(contract: Contract) -> int:
     """Bytes of the longest message that a worker has reason to send."""
-    return MAX_STEPS * contract.width * 2 + _BESIDES
+    return 2 * MAX_STEPS * contract.width * 2 + _BESIDES
 
 
 def _message_and_bytes(data: bytes) -> tuple[wire.FromWorker, bytes]:

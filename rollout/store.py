@@ -40,6 +40,7 @@ def write_episodes(path: Path, episodes: Sequence[Episode], about: Mapping[str, 
         "places": np.array([len(e.positions) for e in episodes], np.int64),
         "actions": np.concatenate([e.actions for e in episodes]),
         "log_probs": np.concatenate([e.log_probs for e in episodes]),
+        "embeddings": np.concatenate([e.embeddings for e in episodes]),
         "features": np.concatenate([e.features for e in episodes]),
         "positions": np.concatenate([e.positions for e in episodes]),
     }
@@ -65,6 +66,7 @@ def _episodes(columns: Mapping[str, NDArray[Any]], characters: Sequence[str]) ->
     cuts = {
         "actions": np.cumsum(steps)[:-1],
         "log_probs": np.cumsum(steps)[:-1],
+        "embeddings": np.cumsum(frames)[:-1],
         "features": np.cumsum(frames)[:-1],
         "positions": np.cumsum(columns.get("places", steps + 1))[:-1],  # as it was when all games told
     }
@@ -76,6 +78,7 @@ def _episodes(columns: Mapping[str, NDArray[Any]], characters: Sequence[str]) ->
             start=Start(spawn if (spawn := numbers["spawn"][k]) >= 0 else None, characters[k], numbers["skin"][k]),
             actions=parts["actions"][k],
             log_probs=parts["log_probs"][k],
+            embeddings=parts["embeddings"][k],
             features=parts["features"][k],
             positions=parts["positions"][k],
             ending=_ENDINGS[numbers["ending"][k]],

@@ -440,6 +440,9 @@ class Reward:
     out: Path = Path("runs/reward")  # folder to write to
     trajectories: int | None = None  # that may be compared, the others are the test; default: the preset's, as the next
     comparisons: int | None = None  # that the synthetic designer makes among those
+    reads: Literal["embeddings", "features"] | None = (
+        None  # what the agent sees, or, as in the paper, what its head reads
+    )
     rationality: float = float("inf")  # how surely it prefers the better one; 0 is a coin
     mistake: float = 0.0  # chance of an answer the wrong way round
     curve: int = 0  # seeds with which to plot accuracy against the number of comparisons, for two encoders
@@ -457,6 +460,7 @@ class Reward:
             stage,
             trajectories=self.trajectories or stage.trajectories,
             comparisons=self.comparisons or stage.comparisons,
+            reads=self.reads or stage.reads,
             training=replace(stage.training, seed=self.seed),
         )
         teacher = Teacher(rationality=self.rationality, mistake=self.mistake)

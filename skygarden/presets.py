@@ -10,7 +10,7 @@ from agents.data import LoaderConfig
 from agents.head_tuning import HeadTuningConfig
 from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
 from agents.reinforce import ReinforceConfig
-from agents.reward import RewardConfig
+from agents.reward import Reads, RewardConfig
 from envs.standin.replay import DIRECT, Sight
 from rollout.learner import OnlineConfig
 from rollout.rllib.settings import PpoSettings
@@ -58,6 +58,7 @@ class RewardStage:
 
     trajectories: int = 1000  # that may be compared; the others are the test
     comparisons: int | None = None  # that the synthetic designer makes, of pairs drawn at random; None is all pairs
+    reads: Reads = "features"  # of what the agent makes of a trajectory
     training: RewardConfig = field(default_factory=RewardConfig)
 
 
@@ -139,7 +140,7 @@ LAPTOP: Final = Preset(
         scratch=_TUNED,
         augment=_CALM,
     ),
-    reward=RewardStage(comparisons=10_000, training=_QUICK_REWARD),
+    reward=RewardStage(comparisons=10_000, reads="embeddings", training=_QUICK_REWARD),
     tuning=Tuning(training=HeadTuningConfig(updates=200, batch_size=4096, learning_rate=1e-4)),
     online=OnlineConfig(
         updates=150,
@@ -161,7 +162,7 @@ SMOKE: Final = Preset(
         held_out_per_pad=1,
         held_out_windows=4,
     ),
-    reward=RewardStage(trajectories=8, training=RewardConfig(epochs=3)),
+    reward=RewardStage(trajectories=8, reads="embeddings", training=RewardConfig(epochs=3)),
     tuning=Tuning(training=HeadTuningConfig(updates=2, batch_size=64)),
     online=OnlineConfig(updates=2, reinforce=ReinforceConfig(batch_size=4), checkpoint_every=1),
     collected=16,

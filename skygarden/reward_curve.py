@@ -1,4 +1,4 @@
-"""How good a reward model gets with how many comparisons, from the agent's features and from a random projection.
+"""How good a reward model gets with how many comparisons, from the agent and from a random projection.
 
 The paper's figure 5: what an agent that has learnt to play knows is worth many comparisons. As in the paper, they are
 all those of some trajectories, drawn at random among the episodes to learn from, so few comparisons are of few
@@ -20,7 +20,14 @@ from rich.progress import track
 
 from agents.parameters import compute_dtype
 from agents.preferences import Teacher
-from agents.reward import RewardConfig, RewardModel, accuracy, random_projection, train_reward_model
+from agents.reward import (
+    RewardConfig,
+    RewardModel,
+    accuracy,
+    random_projection,
+    train_reward_model,
+    trajectories_of,
+)
 from envs.backend import SIDE
 from envs.episode import Episode
 from envs.errors import DataError
@@ -31,7 +38,7 @@ from skygarden.files import write_text
 from skygarden.film import film
 from skygarden.pictures import accuracy_chart
 from skygarden.presets import RewardStage
-from skygarden.rewarding import ask_about, compared, features_of, hash_of, test_pairs
+from skygarden.rewarding import ask_about, compared, hash_of, test_pairs
 
 SIZES: Final = (15, 46, 142, 448)  # trajectories, of which 105 to 100,128 comparisons; then all there are
 
@@ -60,7 +67,7 @@ def reward_curve(stage: RewardStage, episodes: Path, aim: Aim, out: Path, seeds:
         for size, values in by_size.items()
         for seed in range(len(values), seeds)
     ]
-    encoded = {"agent": features_of(played), "random": random_features(played)} if jobs else {}
+    encoded = {"agent": trajectories_of(played, stage.reads), "random": random_projections(played)} if jobs else {}
 
     def run(job: tuple[str, int, int]) -> float:
         name, size, seed = job
@@ -93,7 +100,7 @@ def _measured(path: Path, sizes: Sequence[int], seeds: int, identity: Mapping[st
     return accuracies
 
 
-def random_features(episodes: Sequence[Episode]) -> torch.Tensor:
+def random_projections(episodes: Sequence[Episode]) -> torch.Tensor:
     """A random projection of every frame, which is drawn again, padded with black: (N, 100, 512) float16."""
     dtype = compute_dtype("auto", torch.device("cpu"))
     projection = random_projection(SIDE * SIDE * 3, torch.Generator().manual_seed(0)).to(dtype)
@@ -105,15 +112,15 @@ def random_features(episodes: Sequence[Episode]) -> torch.Tensor:
 
 
 def _one(
-    training: RewardConfig, played: Sequence[Episode], embeddings: torch.Tensor, learnable: int, size: int, aim: Aim
+    training: RewardConfig, played: Sequence[Episode], trajectories: torch.Tensor, learnable: int, size: int, aim: Aim
 ) -> float:
     """The accuracy on unseen pairs of a model of all pairs of `size` of the first `learnable` episodes."""
     drawn: list[int] = np.random.default_rng(training.seed).permutation(learnable)[:size].tolist()
     asked = ask_about(RewardStage(trajectories=size, training=training), [played[k] for k in drawn], aim, Teacher(), "")
     there, comparisons = compared(asked)
-    learnt = embeddings[[drawn[k] for k in there]].to(compute_dtype("auto", torch.device("cpu")))
+    learnt = trajectories[[drawn[k] for k in there]].to(compute_dtype("auto", torch.device("cpu")))
     model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(training.seed))
     for _ in train_reward_model(model, learnt, comparisons, training):
         pass
     unseen = slice(learnable, None)
-    return accuracy(model.scores(embeddings[unseen]), test_pairs(played[unseen], aim))
+    return accuracy(model.scores(trajectories[unseen]), test_pairs(played[unseen], aim))

@@ -15,7 +15,15 @@ from agents.cross_validation import FOLDS, fold_of, validate_fold
 from agents.parallel import one_thread
 from agents.parameters import compute_dtype
 from agents.preferences import Teacher, all_pairs, some_pairs
-from agents.reward import Comparisons, RewardArtefact, RewardModel, accuracy, save_reward, train_reward_model
+from agents.reward import (
+    Comparisons,
+    RewardArtefact,
+    RewardModel,
+    accuracy,
+    save_reward,
+    train_reward_model,
+    trajectories_of,
+)
 from envs.episode import Episode
 from envs.errors import DataError, OptionError
 from rollout.preferences import Preferences, read_preferences, write_preferences
@@ -58,7 +66,7 @@ def train_reward(stage: RewardStage, sources: Sequence[Source], aim: Aim | None,
         held_out, decided = cross_validated(stage, played, asked)
     else:
         unseen = [e for source, parts in zip(sources, gathered, strict=True) for e in _unseen(stage, source, *parts)]
-        held_out, decided = test_accuracy(model, unseen, aim), None
+        held_out, decided = test_accuracy(stage, model, unseen, aim), None
     answered = any(source.answers for source in sources)
     about = {
         "wanted": aim and aim.name,
@@ -69,7 +77,7 @@ def train_reward(stage: RewardStage, sources: Sequence[Source], aim: Aim | None,
         "settings": asdict(stage),
         "of": gathered[0][2],
     }
-    save_reward(RewardArtefact(model, gathered[0][2]["trunk"], held_out, about), out / "reward.safetensors")
+    save_reward(RewardArtefact(model, stage.reads, trunks.pop(), held_out, about), out / "reward.safetensors")
     Console().print(
         f"{len(asked)} comparisons of {there} trajectories: {held_out:.1%} of unseen ones right; "
         f"{out / 'reward.safetensors'}"
@@ -173,9 +181,9 @@ def ask_about(stage: RewardStage, played: Sequence[Episode], aim: Aim, teacher: 
 def learn(stage: RewardStage, played: Sequence[Episode], asked: Preferences) -> tuple[RewardModel, int]:
     """A reward model trained on preferences, and how many episodes those compare."""
     there, comparisons = compared(asked)
-    embeddings = features_of([played[k] for k in there]).to(compute_dtype("auto", torch.device("cpu")))
-    model = RewardModel(embeddings.shape[2], torch.Generator().manual_seed(stage.training.seed))
-    losses = train_reward_model(model, embeddings, comparisons, stage.training)
+    trajectories = _read([played[k] for k in there], stage)
+    model = RewardModel(trajectories.shape[2], torch.Generator().manual_seed(stage.training.seed))
+    losses = train_reward_model(model, trajectories, comparisons, stage.training)
     with one_thread():
         for _ in track(losses, "reward model", total=stage.training.updates(len(comparisons))):
             pass
@@ -188,11 +196,11 @@ def cross_validated(stage: RewardStage, played: Sequence[Episode], asked: Prefer
     Raises: DataError: there are too few answers.
     """
     there, comparisons = compared(asked)
-    embeddings = features_of([played[k] for k in there]).to(compute_dtype("auto", torch.device("cpu")))
+    trajectories = _read([played[k] for k in there], stage)
     folds, everything = fold_of(torch.tensor(there)), torch.ones(len(comparisons), dtype=torch.bool)
     with one_thread():
         done = [
-            validate_fold(embeddings, comparisons, folds, everything, fold, stage.training)
+            validate_fold(trajectories, comparisons, folds, everything, fold, stage.training)
             for fold in track(range(FOLDS), "held-out accuracy")
         ]
     decided = sum(fold.decided for fold in done)
@@ -208,9 +216,9 @@ def compared(asked: Preferences) -> tuple[list[int], Comparisons]:
     return there.tolist(), Comparisons(first, second, torch.as_tensor(asked.preference))
 
 
-def test_accuracy(model: RewardModel, unseen: Sequence[Episode], aim: Aim) -> float:
+def test_accuracy(stage: RewardStage, model: RewardModel, unseen: Sequence[Episode], aim: Aim) -> float:
     """The share of pairs of unseen episodes that the model ranks as an aim does."""
-    return accuracy(model.scores(features_of(unseen)), test_pairs(unseen, aim))
+    return accuracy(model.scores(trajectories_of(unseen, stage.reads)), test_pairs(unseen, aim))
 
 
 def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
@@ -223,9 +231,9 @@ def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
     return Comparisons(*(torch.as_tensor(column[given]) for column in (first, second, answers)))
 
 
-def features_of(episodes: Sequence[Episode]) -> torch.Tensor:
-    """Padded features, (N, 100, width) float16."""
-    return torch.as_tensor(np.stack([episode.features for episode in episodes]))
+def _read(episodes: Sequence[Episode], stage: RewardStage) -> torch.Tensor:
+    """What a model learns from, in the dtype that this machine is fastest in."""
+    return trajectories_of(episodes, stage.reads).to(compute_dtype("auto", torch.device("cpu")))
 
 
 def hash_of(path: Path) -> str:

@@ -13,7 +13,6 @@ from agents.head_tuning import best, tune_head
 from agents.imitation import counted
 from agents.reward import load_reward
 from envs.errors import CheckpointError, DataError
-from rollout.learner import scores_of
 from rollout.store import read_episodes
 from skygarden.policies import policy_path
 from skygarden.presets import Tuning
@@ -35,7 +34,7 @@ def tune(stage: Tuning, policy: str, episodes: Path, reward: Path, out: Path, se
         listed = ", ".join(f"{name} {trunk[:12]}" for name, trunk in trunks.items())
         raise CheckpointError(f"one trunk is needed, got {listed}; collect and compare episodes of this policy")
     learnt = played[: artefact.about.get("learnable")]
-    chosen = [learnt[int(k)] for k in best(scores_of(artefact, learnt, artefact.trunk), stage.share)]
+    chosen = [learnt[int(k)] for k in best(artefact.score_episodes(learnt, artefact.trunk), stage.share)]
     features = torch.as_tensor(np.concatenate([episode.features[: len(episode)] for episode in chosen]))
     actions = torch.as_tensor(np.concatenate([episode.actions for episode in chosen]))
     acted = counted(actions, torch.ones(len(actions), dtype=torch.bool))

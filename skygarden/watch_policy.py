@@ -75,7 +75,7 @@ def _episode(env: SkygardenEnv, actor: Actor, seed: int, score: RunningScore | N
     while not over:
         decision = actor.act(frame[None])
         if score:
-            scores.append(score.add(decision.features))
+            scores.append(score.add(decision))
         yield _picture(env, score, scores)
         frame, _, terminated, truncated, info = env.step(decision.actions[0])
         steps, over = steps + 1, terminated or truncated

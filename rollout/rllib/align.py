@@ -35,7 +35,7 @@ from envs.backend import JUMPPADS
 from envs.episode import Episode
 from envs.errors import DeliveryError, OptionError, StepError
 from rollout.delivery.assignment import Contract
-from rollout.learner import OnlineConfig, assignments_of, batch_of, scores_of
+from rollout.learner import OnlineConfig, assignments_of, batch_of
 from rollout.rllib.learner import STALE, UPDATE, ReinforceLearner, columns_of
 from rollout.rllib.module import HeadModule
 from rollout.rllib.runner import NoEnvRunner
@@ -177,7 +177,7 @@ class SkygardenReinforce(Algorithm):
         episodes = [episode for episode, _ in played]
         stale = any(stamp.version != update for _, stamp in played)
         with one_thread(), self.metrics.log_time((TIMERS, "learning")):  # on one thread, as the core
-            self._learn(batch_of(episodes, scores_of(self._reward, episodes, self._trunk)), stale)
+            self._learn(batch_of(episodes, self._reward.score_episodes(episodes, self._trunk)), stale)
         self._updates += 1
         self._publish()
         self._log(episodes)
@@ -232,7 +232,7 @@ class SkygardenReinforce(Algorithm):
         if primer:
             episodes, _ = read_episodes(Path(primer))
             episodes = episodes[: self._reward.about.get("learnable")]  # the others are the reward model's test
-            batch = batch_of(episodes, scores_of(self._reward, episodes, self._trunk))
+            batch = batch_of(episodes, self._reward.score_episodes(episodes, self._trunk))
             self.learner_group.foreach_learner(lambda learner: learn_rewards(learner.critic, batch))
 
     def _learn(self, batch: EpisodeBatch, stale: bool) -> None:

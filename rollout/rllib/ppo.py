@@ -86,7 +86,8 @@ class PixelAgent:
         """Actions drawn; it has no features."""
         logits = self._module.logits(self._module.embed(torch.as_tensor(frames)))
         actions = sample(logits, self._generator)
-        return Decision(actions.numpy(), log_prob(logits, actions).numpy(), torch.empty(len(frames), 0))
+        nothing = torch.empty(len(frames), 0)
+        return Decision(actions.numpy(), log_prob(logits, actions).numpy(), nothing, nothing)
 
 
 def ppo_config(settings: PpoSettings, target: str, seed: int) -> PPOConfig:

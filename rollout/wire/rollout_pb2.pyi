@@ -149,7 +149,7 @@ class Key(_message.Message):
     def __init__(self, worker: _Optional[str] = ..., incarnation: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("key", "assignment", "index", "version", "trunk", "context", "temperature", "seed", "spawn", "character", "skin", "ending", "jumppad", "steps", "width", "actions", "log_probs", "features", "positions")
+    __slots__ = ("key", "assignment", "index", "version", "trunk", "context", "temperature", "seed", "spawn", "character", "skin", "ending", "jumppad", "steps", "width", "actions", "log_probs", "features", "positions", "embeddings")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,7 @@ class Episode(_message.Message):
     LOG_PROBS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     key: Key
     assignment: int
     index: int
@@ -188,7 +189,8 @@ class Episode(_message.Message):
     log_probs: bytes
     features: bytes
     positions: bytes
-    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., assignment: _Optional[int] = ..., index: _Optional[int] = ..., version: _Optional[int] = ..., trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., spawn: _Optional[int] = ..., character: _Optional[str] = ..., skin: _Optional[int] = ..., ending: _Optional[_Union[Ending, str]] = ..., jumppad: _Optional[str] = ..., steps: _Optional[int] = ..., width: _Optional[int] = ..., actions: _Optional[bytes] = ..., log_probs: _Optional[bytes] = ..., features: _Optional[bytes] = ..., positions: _Optional[bytes] = ...) -> None: ...
+    embeddings: bytes
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., assignment: _Optional[int] = ..., index: _Optional[int] = ..., version: _Optional[int] = ..., trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., spawn: _Optional[int] = ..., character: _Optional[str] = ..., skin: _Optional[int] = ..., ending: _Optional[_Union[Ending, str]] = ..., jumppad: _Optional[str] = ..., steps: _Optional[int] = ..., width: _Optional[int] = ..., actions: _Optional[bytes] = ..., log_probs: _Optional[bytes] = ..., features: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
 
 class Dropped(_message.Message):
     __slots__ = ("assignment", "index", "reason", "key")

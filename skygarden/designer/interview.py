@@ -10,7 +10,7 @@ from typing import Final, Literal, Self
 
 import torch
 
-from agents.reward import Comparisons, RewardArtefact, RewardConfig, accuracy
+from agents.reward import Comparisons, Reads, RewardArtefact, RewardConfig, accuracy, trajectories_of
 from envs.episode import Episode
 from envs.errors import DataError, OptionError
 from rollout.preferences import write_preferences
@@ -19,11 +19,11 @@ from skygarden.designer.learning import Learning
 from skygarden.designer.questions import QuestionConfig, next_question
 from skygarden.designer.store import AnswerStore, Comparison, Question, agreement
 from skygarden.evaluate import wilson
-from skygarden.rewarding import features_of
 
 NAME: Final = r"^\S(.*\S)?$"  # of a labeller
 AHEAD: Final = 2  # questions that are ready: the one asked, and the one whose videos are loaded meanwhile
 LEARNING: Final = RewardConfig(epochs=100, most_updates=300, batch_size=100, fill=True, learning_rate=1e-3, shift=10)
+READS: Final[Reads] = "embeddings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class Interview:
 
     Args: answers: the file they are kept in. episodes: hash of the file of episodes. reward: a reward model whose
       scores are compared with the answers.
-    Raises: DataError: there are too few episodes to ask about. CheckpointError: the reward model reads other features.
+    Raises: DataError: there are too few episodes to ask about. CheckpointError: the reward model reads another trunk.
     """
 
     def __init__(
@@ -140,14 +140,13 @@ class Interview:
             raise DataError(f"questions about {items} trajectories need {5 * items} episodes, got {len(played)}")
         self.config = config
         self._lengths = [len(episode) for episode in played]
-        features = features_of(played)
-        self._scores = None if reward is None else reward.score(features, trunk)
+        self._scores = None if reward is None else reward.score_episodes(played, trunk)
         with ExitStack() as opened:  # what was opened is closed again where the next cannot be
             self._store = AnswerStore(answers, episodes)
             opened.callback(self._store.close)
             self.clips = Clips(played, answers.with_name(f"{answers.name}.videos") / episodes[:16])
             opened.callback(self.clips.close)
-            self._learning = Learning(self._store, features, LEARNING)
+            self._learning = Learning(self._store, trajectories_of(played, READS), LEARNING)
             opened.callback(self._learning.close)
             self._lock = threading.Lock()
             self._learning.more()

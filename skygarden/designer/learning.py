@@ -24,11 +24,11 @@ class _ClosedError(Exception):
 class Learning:
     """A thread that trains a reward model a fold, again and again, and keeps how they did on what was held out.
 
-    Args: features: (M, 100, width) float16, of all trajectories.
+    Args: trajectories: (M, 100, width) float16, all that there are.
     """
 
-    def __init__(self, store: AnswerStore, features: torch.Tensor, config: RewardConfig) -> None:
-        self._store, self._features, self._config = store, features, config
+    def __init__(self, store: AnswerStore, trajectories: torch.Tensor, config: RewardConfig) -> None:
+        self._store, self._trajectories, self._config = store, trajectories, config
         self._seen = max((there for there, _, _ in store.accuracies()), default=0)
         self._wake, self._closing = threading.Event(), threading.Event()
         self._scores: torch.Tensor | None = None
@@ -73,12 +73,12 @@ class Learning:
         there, comparisons = compared(as_preferences(said, self._store.episodes))
         tested = torch.tensor([c.reason in ("random", "imported") for c in said])
         dtype = compute_dtype("auto", torch.device("cpu"))
-        embeddings, folds = self._features[there].to(dtype), fold_of(torch.tensor(there))
+        trajectories, folds = self._trajectories[there].to(dtype), fold_of(torch.tensor(there))
         done = [
-            validate_fold(embeddings, comparisons, folds, tested, fold, self._config, self._check_open)
+            validate_fold(trajectories, comparisons, folds, tested, fold, self._config, self._check_open)
             for fold in range(FOLDS)
         ]
-        self._scores = standardised([fold.model.scores(self._features) for fold in done])
+        self._scores = standardised([fold.model.scores(self._trajectories) for fold in done])
         decided = sum(fold.decided for fold in done)
         if decided and len(said) > self._seen:
             self._store.add_accuracy(len(said), sum(fold.right for fold in done), decided)

@@ -34,11 +34,11 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> list[set[tuple[int, int]]]:
     """The pairs that each model was shown. A model learns at once that a higher number is better."""
     shown: list[set[tuple[int, int]]] = []
 
-    def learn(model: RewardModel, embeddings: Tensor, comparisons: Comparisons, _: RewardConfig) -> Iterator[float]:
-        numbers = embeddings[:, 0, 0].int()
+    def learn(model: RewardModel, trajectories: Tensor, comparisons: Comparisons, _: RewardConfig) -> Iterator[float]:
+        numbers = trajectories[:, 0, 0].int()
         first, second = numbers[comparisons.first].tolist(), numbers[comparisons.second].tolist()
         shown.append(set(zip(first, second, strict=True)))
-        model.score = lambda embeddings: embeddings[:, 0, 0]
+        model.score = lambda trajectories: trajectories[:, 0, 0]
         yield 0.0
 
     monkeypatch.setattr(cross_validation, "train_reward_model", learn)

@@ -111,6 +111,18 @@ def test_what_cannot_be_acted_on_is_refused(policy, frames):
 
 
 @pytest.mark.parametrize("context", ["window", "chunked"])
+def test_embeddings_are_what_the_transformer_reads_of_the_frame_alone(policy, frames, context):
+    actor = Actor(policy, 11, ActorConfig(context=context, precision="float32", processors=2), seed=0)
+    actor.reset(np.ones(11, np.bool_))
+    for step in range(STEPS):
+        images = frames(11, seed=step)
+        images[step % 11] = 0
+        with torch.no_grad():
+            expected = policy.trunk.embed(torch.from_numpy(images), policy.trunk.encoder.weights(torch.float32))
+        torch.testing.assert_close(actor.act(images).embeddings, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("context", ["window", "chunked"])
 def test_environments_that_are_shared_out_get_the_features_they_get_together(policy, frames, context):
     together, shared = (
         Actor(policy, 11, ActorConfig(context=context, precision="float32", processors=count), seed=0)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,8 @@ from agents.reward import (
     shifted,
     train_reward_model,
 )
+from envs.backend import Start
+from envs.episode import Ending, Episode
 from envs.errors import CheckpointError, DataError, OptionError
 
 WIDTH = 6
@@ -118,18 +121,53 @@ def test_a_model_that_tells_nothing_apart_has_no_range() -> None:
 def test_an_artefact_comes_back_and_refuses_another_trunk(tmp_path) -> None:
     given, trained = embeddings(5), model()
     trained.fit_range(given)
-    save_reward(RewardArtefact(trained, "a" * 64, 0.93, {"to": "left"}), tmp_path / "reward")
+    save_reward(RewardArtefact(trained, "features", "a" * 64, 0.93, {"to": "left"}), tmp_path / "reward")
     loaded = load_reward(tmp_path / "reward")
-    assert (loaded.trunk, loaded.accuracy, loaded.about) == ("a" * 64, 0.93, {"to": "left"})
+    assert (loaded.reads, loaded.trunk, loaded.accuracy, loaded.about) == ("features", "a" * 64, 0.93, {"to": "left"})
     with torch.no_grad():
         assert torch.equal(loaded.score(given, "a" * 64), trained.score(given))
     with pytest.raises(CheckpointError, match="reads features of trunk aaaaaaaaaaaa, not of bbbb"):
         loaded.score(given, "b" * 64)
 
 
-@pytest.mark.parametrize("missing", ["trunk", "accuracy", "range"])
+def episode(seed: int) -> Episode:
+    """A padded one of a step, of which an agent made noise."""
+    rng = np.random.default_rng(seed)
+    return Episode(
+        seed=seed,
+        start=Start(0, "ninja", 0),
+        actions=np.zeros((1, 16), np.uint8),
+        log_probs=np.zeros(1, np.float32),
+        embeddings=rng.normal(size=(STEPS, WIDTH)).astype(np.float16),
+        features=rng.normal(size=(STEPS, WIDTH)).astype(np.float16),
+        positions=np.zeros((2, 3), np.float32),
+        ending=Ending.TERMINATED,
+        jumppad="left",
+    )
+
+
+def test_an_artefact_scores_what_it_reads_of_episodes() -> None:
+    trained, episodes = model(), [episode(seed) for seed in range(3)]
+    scores = {
+        reads: RewardArtefact(trained, reads, "a" * 64, 0.9, {}).score_episodes(episodes, "a" * 64)
+        for reads in ("embeddings", "features")
+    }
+    for reads, rewards in scores.items():
+        given = torch.stack([torch.as_tensor(getattr(episode, reads)) for episode in episodes])
+        assert torch.equal(rewards, trained.scores(given))
+    assert not torch.equal(scores["embeddings"], scores["features"])
+
+
+def test_an_artefact_that_reads_something_else_is_refused(tmp_path) -> None:
+    header = {"width": WIDTH, "reads": "frames", "trunk": "a", "accuracy": 0.9, "about": {}}
+    write(tmp_path / "reward", "reward", dict(model().state_dict()), header)
+    with pytest.raises(CheckpointError, match="reads 'frames', and episodes hold embeddings and features"):
+        load_reward(tmp_path / "reward")
+
+
+@pytest.mark.parametrize("missing", ["reads", "trunk", "accuracy", "range"])
 def test_an_artefact_without_what_gives_it_meaning_is_refused(tmp_path, missing: str) -> None:
-    header = {"width": WIDTH, "trunk": "a", "accuracy": 0.9, "about": {}}
+    header = {"width": WIDTH, "reads": "features", "trunk": "a", "accuracy": 0.9, "about": {}}
     weights = dict(model().state_dict())
     (weights if missing == "range" else header).pop(missing)
     write(tmp_path / "reward", "reward", weights, header)
@@ -138,7 +176,7 @@ def test_an_artefact_without_what_gives_it_meaning_is_refused(tmp_path, missing:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(DataError, match=r"expected embeddings \(B, 100, 6\), got \(2, 99, 6\)"):
+    with pytest.raises(DataError, match=r"expected trajectories \(B, 100, 6\), got \(2, 99, 6\)"):
         model().raw(torch.zeros(2, 99, WIDTH))
     with pytest.raises(DataError, match="no comparison"):
         Comparisons(torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), torch.tensor([]))

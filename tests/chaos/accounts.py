@@ -30,7 +30,9 @@ def prepare(folder: Path, workers: Iterable[str]) -> None:
     policy = Policy(PolicyConfig(width=32, layers=2, heads=2, context=8), torch.Generator().manual_seed(0))
     save_policy(policy, folder / "start.safetensors")
     model = RewardModel(32, torch.Generator().manual_seed(1))
-    save_reward(RewardArtefact(model, trunk_hash(policy), 0.5, {"wanted": "left"}), folder / "reward.safetensors")
+    save_reward(
+        RewardArtefact(model, "embeddings", trunk_hash(policy), 0.5, {"wanted": "left"}), folder / "reward.safetensors"
+    )
     (folder / "tokens").write_text("".join(f"{name} token-of-{name}\n" for name in workers))
 
 

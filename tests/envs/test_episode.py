@@ -28,6 +28,7 @@ def build(steps: int, **changes: Any) -> Episode:
         "start": START,
         "actions": np.zeros((steps, 16), np.uint8),
         "log_probs": np.zeros(steps, np.float32),
+        "embeddings": np.zeros((steps, 4), np.float16),
         "features": np.zeros((steps, 4), np.float16),
         "positions": np.zeros((steps + 1, 3), np.float32),
         "ending": Ending.TRUNCATED,
@@ -93,16 +94,20 @@ def test_an_episode_that_ended_otherwise_has_no_unknown_pad_either() -> None:
         ("log_probs", (3, 1)),
         ("features", (2, 4)),
         ("features", (3,)),
+        ("embeddings", (2, 4)),
+        ("embeddings", (3, 5)),
+        ("embeddings", (3,)),
     ],
 )
 def test_a_part_that_does_not_fit_is_named(part: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match=rf"an episode of 3 steps: {part} \("):
+    with pytest.raises(DataError, match=rf"an episode of 3 steps: .*{part} \("):
         build(3, **{part: np.zeros(shape, np.uint8)})
 
 
-def test_features_may_go_on_after_the_end_and_may_be_none() -> None:
-    assert len(build(3, features=np.zeros((100, 4), np.float16))) == 3
-    assert len(build(3, features=np.zeros((3, 0), np.float16))) == 3
+def test_embeddings_and_features_may_go_on_after_the_end_and_may_be_none() -> None:
+    for shape in ((100, 4), (3, 0)):
+        read = np.zeros(shape, np.float16)
+        assert len(build(3, embeddings=read, features=read)) == 3
 
 
 def test_an_episode_of_no_steps_is_none() -> None:

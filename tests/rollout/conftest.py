@@ -51,6 +51,7 @@ def make_episode() -> Callable[..., Episode]:
             start=Start(1, "monk", 2),
             actions=rng.integers(0, SIZES, (steps, 16), np.uint8),
             log_probs=-rng.exponential(size=steps).astype(np.float32),
+            embeddings=rng.normal(size=(100, width)).astype(np.float16),
             features=rng.normal(size=(100, width)).astype(np.float16),
             positions=rng.normal(size=(steps + 1, 3)).astype(np.float32),
             ending=Ending.TERMINATED if jumppad else Ending.TRUNCATED,

@@ -42,12 +42,14 @@ def episodes(draw: st.DrawFn) -> Episode:
     steps = draw(st.integers(1, 100)) if jumppad else 100
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([0.0, 1.0, 6e4]))  # float16 ends at 65,504
+    width = draw(st.integers(1, 8))
     return Episode(
         seed=draw(uint64),
         start=Start(draw(st.integers(0, 3)), draw(st.one_of(st.sampled_from(NAMES), st.text(max_size=64))), 2),
         actions=rng.integers(0, SIZES, (steps, 16), np.uint8),
         log_probs=(-scale * rng.random(steps)).astype(np.float32),
-        features=(scale * rng.uniform(-1, 1, (100, draw(st.integers(1, 8))))).astype(np.float16),
+        embeddings=(scale * rng.uniform(-1, 1, (100, width))).astype(np.float16),
+        features=(scale * rng.uniform(-1, 1, (100, width))).astype(np.float16),
         positions=(scale * rng.normal(size=(steps + 1, 3))).astype(np.float32),
         ending=Ending.TERMINATED if jumppad else Ending.TRUNCATED,
         jumppad=jumppad,
@@ -96,7 +98,7 @@ def test_numbers_travel_row_after_row_and_little_endian(make_episode: Make) -> N
 def test_what_came_is_a_copy_that_can_be_written_to(message: wire.Episode) -> None:
     episode, _ = decode(message)
     before = message.SerializeToString()
-    for array in (episode.actions, episode.log_probs, episode.features, episode.positions):
+    for array in (episode.actions, episode.log_probs, episode.embeddings, episode.features, episode.positions):
         array[:] = 0
     assert message.SerializeToString() == before
 
@@ -111,8 +113,9 @@ def test_what_cannot_be_learnt_from_is_not_encoded(make_episode: Make) -> None:
     with pytest.raises(DataError, match="got interrupted with 100"):
         encode(replace(whole, ending=Ending.INTERRUPTED, interrupted="the window is gone"), STAMP)
     for frames in (3, 99, 101):
+        read = np.zeros((frames, 2), np.float16)
         with pytest.raises(DataError, match=f"is padded, got terminated with {frames}"):
-            encode(replace(make_episode(), features=np.zeros((frames, 2), np.float16)), STAMP)
+            encode(replace(make_episode(), embeddings=read, features=read), STAMP)
 
 
 # What is refused
@@ -125,8 +128,8 @@ def test_what_cannot_be_learnt_from_is_not_encoded(make_episode: Make) -> None:
         ({"steps": 101}, "1 to 100 steps and features, got 101 steps of width 2"),
         ({"steps": LARGE}, f"got {LARGE} steps"),
         ({"width": 0}, "got 3 steps of width 0"),
-        ({"width": 3}, "features take 600 bytes"),
-        ({"width": LARGE}, f"features take {200 * LARGE} bytes"),
+        ({"width": 3}, "embeddings take 600 bytes"),
+        ({"width": LARGE}, f"embeddings take {200 * LARGE} bytes"),
         ({"steps": 2}, "actions take 32 bytes"),
         ({"ending": wire.ENDING_UNSPECIFIED}, "by the time limit, got ending 0"),
         ({"ending": 3}, "by the time limit, got ending 3"),
@@ -167,7 +170,9 @@ def test_a_truncated_episode_has_no_pad(make_episode: Make) -> None:
     assert "got 'right' and truncated" in refusal(message)
 
 
-@pytest.mark.parametrize(("name", "size"), [("actions", 48), ("log_probs", 12), ("features", 400), ("positions", 48)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("actions", 48), ("log_probs", 12), ("embeddings", 400), ("features", 400), ("positions", 48)]
+)
 def test_bytes_of_another_size_are_refused(message: wire.Episode, name: str, size: int) -> None:
     data = getattr(message, name)
     nothing = [] if name == "positions" else [b""]  # a real game need not tell them
@@ -187,7 +192,7 @@ def test_an_action_outside_its_component_is_refused(make_episode: Make, componen
         assert "outside its component" in refusal(encode(episode, STAMP))
 
 
-@pytest.mark.parametrize("part", ["log_probs", "features", "positions"])
+@pytest.mark.parametrize("part", ["log_probs", "embeddings", "features", "positions"])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_a_number_that_is_not_finite_is_refused(make_episode: Make, part: str, number: float) -> None:
     for place in (0, -1):
@@ -214,10 +219,12 @@ def decoded_or_refused(message: wire.Episode) -> None:
     except DataError:
         return
     assert 1 <= len(episode) <= len(episode.features) == 100
+    assert episode.embeddings.shape == episode.features.shape
     assert episode.features.shape[1] > 0
-    for part in (episode.log_probs, episode.features, episode.positions, stamp.temperature):
+    for part in (episode.log_probs, episode.embeddings, episode.features, episode.positions, stamp.temperature):
         assert np.isfinite(part).all()
-    assert encode(episode, stamp).features == message.features
+    again = encode(episode, stamp)
+    assert (again.embeddings, again.features) == (message.embeddings, message.features)
 
 
 @given(data=st.binary(max_size=300))
@@ -256,7 +263,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "jumppad": st.one_of(st.sampled_from(["", *JUMPPADS]), texts),
     "temperature": st.floats(width=32),
     "ending": st.one_of(st.integers(0, 3), st.integers(-(2**31), 2**31 - 1)),
-    **dict.fromkeys(("actions", "log_probs", "features", "positions"), st.binary(max_size=64)),
+    **dict.fromkeys(("actions", "log_probs", "embeddings", "features", "positions"), st.binary(max_size=64)),
 }
 
 

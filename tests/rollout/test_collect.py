@@ -64,8 +64,9 @@ def views() -> list[Array]:
 
 
 def decided(actions: Array) -> Decision:
-    """Actions as an agent gives them, with features that tell the step's environment and how bright its frame is."""
-    return Decision(actions, np.full(len(actions), -1.5, np.float32), torch.zeros(len(actions), 2))
+    """Actions as an agent gives them, which makes nothing of its frames."""
+    nothing = torch.zeros(len(actions), 2)
+    return Decision(actions, np.full(len(actions), -1.5, np.float32), nothing, nothing)
 
 
 class Knowing:
@@ -104,7 +105,7 @@ class Knowing:
                 actions[k] = self._ways[spawn][self._step]
         self._step += 1
         self.acted[-1] += 1
-        return Decision(actions, np.full(self._count, -0.25 * self._step, np.float32), features)
+        return Decision(actions, np.full(self._count, -0.25 * self._step, np.float32), features + 500, features)
 
 
 class Restless:
@@ -209,13 +210,17 @@ def test_who_knows_the_way_terminates_on_the_pad_and_who_stays_put_is_truncated(
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_features_go_on_through_black_frames_where_they_are_asked_for(make, ways, views, padded: bool) -> None:
+def test_embeddings_and_features_go_on_through_black_frames_where_they_are_asked_for(
+    make, ways, views, padded: bool
+) -> None:
     agent = Knowing(3, views, ways)
     for episode in collect(make(3), agent, range(6), padded=padded):
         steps = len(episode)
         assert episode.features.dtype == np.float16
         assert episode.features[:, 0].tolist() == list(range(100 if padded else steps))
         assert episode.features[:, 1].tolist() == [1.0] * steps + [0.0] * ((100 - steps) if padded else 0)
+        assert episode.embeddings.dtype == np.float16
+        assert np.array_equal(episode.embeddings, episode.features + 500)
         assert episode.log_probs.tolist() == [-0.25 * (k + 1) for k in range(steps)]
     if padded:
         assert agent.acted == [100, 100]

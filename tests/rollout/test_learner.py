@@ -34,7 +34,7 @@ def new_policy() -> Policy:
 
 def artefact(policy: Policy) -> RewardArtefact:
     """A reward model that has not learnt anything, and scores all the same."""
-    return RewardArtefact(RewardModel(32, torch.Generator().manual_seed(1)), trunk_hash(policy), 0.5, {})
+    return RewardArtefact(RewardModel(32, torch.Generator().manual_seed(1)), "features", trunk_hash(policy), 0.5, {})
 
 
 class Workers:

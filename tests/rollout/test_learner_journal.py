@@ -61,7 +61,9 @@ class House:
     def learn(self, power: int | None = None) -> Policy:
         """Go on until the end, or until so many reports are on the disk."""
         policy = new_policy()
-        reward = RewardArtefact(RewardModel(32, torch.Generator().manual_seed(1)), trunk_hash(policy), 0.5, {})
+        reward = RewardArtefact(
+            RewardModel(32, torch.Generator().manual_seed(1)), "features", trunk_hash(policy), 0.5, {}
+        )
         with closing(Journal(self.folder / "journal", keep=self.config.keep_journal)) as journal:
             workers = Worker(self, Desk(self.contract(policy), journal), self._walks, power)
             trunk = trunk_hash(policy)
@@ -189,7 +191,9 @@ def test_the_checkpoint_has_the_keys_of_all_that_is_in(tmp_path: Path, walks: An
 
     with closing(Journal(tmp_path / "journal")) as journal:
         policy = new_policy()
-        reward = RewardArtefact(RewardModel(32, torch.Generator().manual_seed(1)), trunk_hash(policy), 0.5, {})
+        reward = RewardArtefact(
+            RewardModel(32, torch.Generator().manual_seed(1)), "features", trunk_hash(policy), 0.5, {}
+        )
         workers = Asked(house, Desk(house.contract(policy), journal), walks, None)
         trunk = trunk_hash(policy)
         assert list(train_online(policy, new_policy(), reward, trunk, workers, CONFIG, tmp_path / "run")) == []

@@ -116,7 +116,7 @@ def test_a_worker_that_is_told_nothing_hears_that_the_learner_lives(make_ring: M
 
 
 def test_messages_may_be_larger_than_4_mebibytes_but_not_than_a_report_can_be(make_ring: MakeRing, sent: Sent) -> None:
-    ring = make_ring(width=25_000)
+    ring = make_ring(width=12_500)
     ring.server.publish(0, head_of(0, 1024), 0)  # of the largest policy
     ring.server.post(assignment(0, 5))
     ann = ring.raw()
@@ -126,13 +126,13 @@ def test_messages_may_be_larger_than_4_mebibytes_but_not_than_a_report_can_be(ma
     assert asked.ByteSize() > 4 * 2**20
     came = decode_head(asked.head, Head(1024, torch.Generator()))
     assert torch.equal(came["hidden.weight"], head_of(0, 1024)["hidden.weight"])
-    message = sent(0, 0, 5, 25_000)
+    message = sent(0, 0, 5, 12_500)
     assert 4 * 2**20 < message.ByteSize() < longest_message(ring.desk.contract) < 6 * 2**20
     ann.say(episode=message)
     assert ann.hear("acknowledged").key == message.key
     ((episode, _),) = ring.server.wait([0], PATIENCE)
-    assert episode.features.shape == (100, 25_000)
-    ann.say(episode=sent(0, 1, 5, 26_000))
+    assert episode.embeddings.shape == episode.features.shape == (100, 12_500)
+    ann.say(episode=sent(0, 1, 5, 13_000))
     assert ann.refusal()[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -23,12 +23,14 @@ def make(rng: np.random.Generator, width: int = 3, padded: bool = False) -> Epis
     steps = int(rng.integers(1, 9))
     jumppad = (*JUMPPADS, None)[int(rng.integers(4))]
     located = bool(rng.integers(2))  # a real game tells neither where one begins nor where one is
+    frames = 10 if padded else steps
     return Episode(
         seed=int(rng.integers(2**40)),
         start=Start(int(rng.integers(4)) if located else None, NAMES[int(rng.integers(13))], int(rng.integers(3))),
         actions=rng.integers(0, SIZES, (steps, 16), np.uint8),
         log_probs=rng.normal(size=steps).astype(np.float32),
-        features=rng.normal(size=(10 if padded else steps, width)).astype(np.float16),
+        embeddings=rng.normal(size=(frames, width)).astype(np.float16),
+        features=rng.normal(size=(frames, width)).astype(np.float16),
         positions=rng.normal(size=(steps + 1 if located else 0, 3)).astype(np.float32),
         ending=Ending.TERMINATED if jumppad else Ending.TRUNCATED,
         jumppad=jumppad,

@@ -29,6 +29,7 @@ def episode(
         start=Start(0, "ninja", 0),
         actions=np.tile(encode(hands or Gamepad()), (steps, 1)),
         log_probs=np.zeros(steps, np.float32),
+        embeddings=np.zeros((steps, 0), np.float16),
         features=np.zeros((steps, 0), np.float16),
         positions=positions,
         ending=Ending.TERMINATED if pad else Ending.TRUNCATED,

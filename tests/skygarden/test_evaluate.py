@@ -66,6 +66,7 @@ def recorded(
         start=start,
         actions=actions,
         log_probs=np.zeros(steps, np.float32),
+        embeddings=np.zeros((steps, 0), np.float16),
         features=np.zeros((steps, 0), np.float16),
         positions=positions.astype(np.float32),
         ending=ending,

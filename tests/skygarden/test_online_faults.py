@@ -30,7 +30,9 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Online:
     policy = Policy(PolicyConfig(width=32, layers=2, heads=2, context=8), torch.Generator().manual_seed(0))
     save_policy(policy, folder / "start.safetensors")
     model = RewardModel(32, torch.Generator().manual_seed(1))
-    save_reward(RewardArtefact(model, trunk_hash(policy), 0.5, {"wanted": "left"}), folder / "reward.safetensors")
+    save_reward(
+        RewardArtefact(model, "embeddings", trunk_hash(policy), 0.5, {"wanted": "left"}), folder / "reward.safetensors"
+    )
     command = [sys.executable, "-m", "skygarden", "online", str(folder / "start.safetensors"), "--preset", "smoke"]
     options = ["--reward", str(folder / "reward.safetensors"), "--updates", str(UPDATES), "--max-policy-lag", "1"]
     return lambda out: subprocess.Popen([*command, *options, "--out", str(out)])

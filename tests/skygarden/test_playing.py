@@ -20,6 +20,7 @@ def episodes(pattern: str) -> Iterator[Episode]:
             start=Start(None, "monk", 0),
             actions=np.zeros((2, 16), np.uint8),
             log_probs=np.zeros(2, np.float32),
+            embeddings=np.zeros((2, 0), np.float16),
             features=np.zeros((2, 0), np.float16),
             positions=np.zeros((0, 3), np.float32),
             ending=Ending.TRUNCATED,

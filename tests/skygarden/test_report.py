@@ -67,6 +67,7 @@ def episode(pad: str | None) -> Episode:
         start=Start(0, "ninja", 0),
         actions=np.zeros((steps, 16), np.uint8),
         log_probs=np.zeros(steps, np.float32),
+        embeddings=np.zeros((steps, 0), np.float16),
         features=np.zeros((steps, 0), np.float16),
         positions=np.zeros((steps + 1, 3), np.float32),
         ending=Ending.TERMINATED if pad else Ending.TRUNCATED,
@@ -96,7 +97,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
     run = tmp_path / "run"
     about = {"comparisons": 28, "trajectories": 8}
     model = RewardModel(4, torch.Generator().manual_seed(0))
-    save_reward(RewardArtefact(model, "a" * 64, 0.875, about), run / "reward" / "reward.safetensors")
+    save_reward(RewardArtefact(model, "embeddings", "a" * 64, 0.875, about), run / "reward" / "reward.safetensors")
     (run / "online").mkdir()
     lines = "".join(f"{json.dumps(line(update))}\n" for update in (1, 2, 3))
     (run / "online" / "metrics.jsonl").write_text(f'{lines}{{"upda', encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,25 @@ from skygarden import reward_curve
 from skygarden.aims import aim_of
 from skygarden.film import film
 from skygarden.presets import RewardStage
-from skygarden.reward_curve import random_features
+from skygarden.reward_curve import random_projections
 
-STAGE = RewardStage(trajectories=6, training=RewardConfig(epochs=2))
+STAGE = RewardStage(trajectories=6, reads="embeddings", training=RewardConfig(epochs=2))
 
 
 def episode(seed: int, steps: int = 3) -> Episode:
-    """A short one that can be drawn again; its features tell its outcome and its length, its pixels no outcome."""
+    """A short one that can be drawn again; its embeddings tell its outcome and its length, its pixels no outcome."""
     rng = np.random.default_rng(seed)
     pad = seed % 4
-    features = rng.normal(0, 0.1, (100, 5)).astype(np.float16)
-    features[:, pad] += 1
-    features[:, 4] += steps / 3
+    embeddings = rng.normal(0, 0.1, (100, 5)).astype(np.float16)
+    embeddings[:, pad] += 1
+    embeddings[:, 4] += steps / 3
     return Episode(
         seed=seed,
         start=Start(seed // 4 % 4, "ninja", 0),
         actions=rng.integers(0, BUCKETS, (steps, 16), np.uint8),
         log_probs=np.zeros(steps, np.float32),
-        features=features,
+        embeddings=embeddings,
+        features=np.zeros_like(embeddings),
         positions=np.zeros((steps + 1, 3), np.float32),
         ending=Ending.TRUNCATED if pad == 3 else Ending.TERMINATED,
         jumppad=None if pad == 3 else JUMPPADS[pad],
@@ -120,7 +122,7 @@ def test_a_curve_of_other_settings_or_episodes_begins_anew(sizes: list[int], tmp
     for stage, count, pad in (
         (STAGE, 12, "right"),
         (STAGE, 13, "left"),
-        (RewardStage(trajectories=6, training=RewardConfig(epochs=3)), 12, "left"),
+        (replace(STAGE, training=RewardConfig(epochs=3)), 12, "left"),
     ):
         alone, after = (
             reward_curve.reward_curve(stage, written(tmp_path, count), aim_of(pad), tmp_path / out, seeds=1)
@@ -129,9 +131,9 @@ def test_a_curve_of_other_settings_or_episodes_begins_anew(sizes: list[int], tmp
         assert alone == after
 
 
-def test_each_encoder_is_measured_on_its_own_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_encoder_is_measured_on_what_it_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reward_curve, "SIZES", ())
-    stage = RewardStage(trajectories=12, training=RewardConfig(epochs=60, learning_rate=3e-3))
+    stage = RewardStage(trajectories=12, reads="embeddings", training=RewardConfig(epochs=60, learning_rate=3e-3))
     accuracies = reward_curve.reward_curve(stage, written(tmp_path, 24), aim_of("left"), tmp_path, seeds=1)
     assert list(accuracies["agent"]) == [66]
     assert accuracies["agent"][66][0] > 0.95
@@ -151,7 +153,7 @@ def test_a_frame_becomes_its_random_projection_and_what_pads_an_episode_nothing(
 ) -> None:
     monkeypatch.setattr(reward_curve, "compute_dtype", lambda *_: dtype)
     episodes = [episode(seed=0, steps=4), episode(seed=1, steps=2)]
-    features = random_features(episodes)
+    features = random_projections(episodes)
     assert (features.shape, features.dtype) == ((2, 100, 512), torch.float16)
     assert not features[0, 4:].any()
     assert not features[1, 2:].any()

@@ -14,26 +14,29 @@ from rollout.preferences import read_preferences
 from rollout.store import read_episodes, write_episodes
 from skygarden.aims import aim_of
 from skygarden.designer.store import AnswerStore
-from skygarden.presets import RewardStage
+from skygarden.presets import PAPER, RewardStage
 from skygarden.rewarding import Source, hash_of, train_reward
 
 TRUNK = "c" * 64
-STAGE = RewardStage(trajectories=40, comparisons=66, training=RewardConfig(epochs=30, learning_rate=3e-3))
+STAGE = RewardStage(
+    trajectories=40, comparisons=66, reads="embeddings", training=RewardConfig(epochs=30, learning_rate=3e-3)
+)
 
 
 def episode(seed: int) -> Episode:
-    """One whose features tell its outcome: the pad in the steps, and black frames after them."""
+    """One whose embeddings tell its outcome: the pad in the steps, and black frames after them; its features do not."""
     rng = np.random.default_rng(seed)
     pad = int(rng.integers(4))
     steps = 100 if pad == 3 else int(rng.integers(50, 100))
-    features = rng.normal(0, 0.1, (100, 5)).astype(np.float16)
-    features[:steps, pad] += 1
+    embeddings = rng.normal(0, 0.1, (100, 5)).astype(np.float16)
+    embeddings[:steps, pad] += 1
     return Episode(
         seed=seed,
         start=Start(0, "ninja", 0),
         actions=np.zeros((steps, 16), np.uint8),
         log_probs=np.zeros(steps, np.float32),
-        features=features,
+        embeddings=embeddings,
+        features=rng.normal(0, 0.1, (100, 5)).astype(np.float16),
         positions=np.zeros((steps + 1, 3), np.float32),
         ending=Ending.TRUNCATED if pad == 3 else Ending.TERMINATED,
         jumppad=None if pad == 3 else JUMPPADS[pad],
@@ -52,12 +55,21 @@ def test_a_reward_model_ranks_what_it_has_not_seen(command, episodes: Path, tmp_
     command("reward", "--to", "left", "--episodes", episodes, "--trajectories", 40, "--out", tmp_path)
     artefact = load_reward(tmp_path / "reward.safetensors")
     assert artefact.accuracy > 0.9
-    assert artefact.trunk == TRUNK
+    assert (artefact.reads, artefact.trunk) == ("embeddings", TRUNK)
     assert (artefact.about["wanted"], artefact.about["comparisons"], artefact.about["trajectories"]) == (
         "left",
         780,
         40,
     )
+
+
+def test_a_reward_model_reads_what_it_is_told_to(command, episodes: Path, tmp_path: Path) -> None:
+    arguments = ("--to", "left", "--episodes", episodes, "--trajectories", 40, "--out", tmp_path)
+    command("reward", *arguments, "--reads", "features")
+    artefact = load_reward(tmp_path / "reward.safetensors")
+    assert artefact.reads == "features"
+    assert artefact.accuracy < 0.7  # they tell nothing
+    assert PAPER.reward.reads == "features"
 
 
 def test_the_answers_are_kept_and_can_be_learnt_from_again(command, episodes: Path, tmp_path: Path) -> None:

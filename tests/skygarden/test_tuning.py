@@ -56,6 +56,7 @@ def episode(seed: int, quality: float, actions: np.ndarray) -> Episode:
         start=Start(0, "ninja", 0),
         actions=actions.astype(np.uint8),
         log_probs=np.zeros(len(actions), np.float32),
+        embeddings=np.zeros_like(features),
         features=features,
         positions=np.zeros((len(actions) + 1, 3), np.float32),
         ending=Ending.TRUNCATED,
@@ -97,7 +98,7 @@ def write(tmp_path: Path) -> Write:
         save_policy(policy, there.policy / "policy.safetensors")
         write_episodes(there.episodes, episodes, {"trunk": episodes_of or trunk})
         about = {"learnable": LEARNT}
-        save_reward(RewardArtefact(judging, reward_of or trunk, 0.9, about), there.reward)
+        save_reward(RewardArtefact(judging, "features", reward_of or trunk, 0.9, about), there.reward)
         return there
 
     return files

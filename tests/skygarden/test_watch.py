@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from agents.checkpoint import load_policy, trunk_hash
-from agents.inference import Actor, ActorConfig
+from agents.inference import Actor, ActorConfig, Decision
 from agents.policy import Policy, PolicyConfig
-from agents.reward import RewardArtefact, RewardModel, save_reward
+from agents.reward import Reads, RewardArtefact, RewardModel, save_reward, trajectories_of
 from envs.episode import Episode
 from envs.errors import CheckpointError, OptionError
 from envs.screen import Screen
@@ -21,9 +21,8 @@ from envs.skygarden import SkygardenEnv
 from envs.standin.gameplay import record_match
 from envs.vector import SkygardenVectorEnv
 from rollout.collect import collect
-from rollout.learner import scores_of
 from skygarden.policies import named_policy
-from skygarden.running_score import SOONEST, RunningScore, as_if_it_ended, black_features
+from skygarden.running_score import SOONEST, RunningScore, as_if_it_ended, black_frames
 from skygarden.score_strip import HEIGHT, curve, score_strip
 from skygarden.watch_policy import HELD, SIDE, pictures
 from skygarden.window import show_frames
@@ -39,12 +38,12 @@ def wanderer() -> Policy:
     return Policy(PolicyConfig(width=WIDTH, layers=2, heads=2, context=8), torch.Generator().manual_seed(0))
 
 
-def judge(trunk: str, width: int = WIDTH) -> RewardArtefact:
-    """A reward model of random weights, for a trunk's features."""
+def judge(trunk: str, width: int = WIDTH, reads: Reads = "embeddings") -> RewardArtefact:
+    """A reward model of random weights, for a trunk."""
     generator = torch.Generator().manual_seed(1)
     model = RewardModel(width, generator).requires_grad_(False)
     model.fit_range(torch.randn(8, 100, width, generator=generator))
-    return RewardArtefact(model, trunk, 0.9, {"wanted": "left"})
+    return RewardArtefact(model, reads, trunk, 0.9, {"wanted": "left"})
 
 
 def actor_of(policy: Policy) -> Actor:
@@ -118,33 +117,37 @@ def test_an_episode_follows_from_its_seed_whatever_came_before_and_whoever_judge
 # The score
 
 
-def test_a_score_in_play_is_the_reward_models_of_what_the_episode_would_be(wanderer: Policy) -> None:
+@pytest.mark.parametrize("reads", ["embeddings", "features"])
+def test_a_score_in_play_is_the_reward_models_of_what_the_episode_would_be(wanderer: Policy, reads: Reads) -> None:
     episode, trunk = played(wanderer, 4), trunk_hash(wanderer)
-    artefact, actor = judge(trunk), actor_of(wanderer)
+    artefact, actor = judge(trunk, reads=reads), actor_of(wanderer)
     score = RunningScore(artefact, trunk, actor)
-    black = black_features(actor_of(wanderer), 100)
-    features = torch.as_tensor(episode.features)
+    black = black_frames(actor_of(wanderer), 100, reads)
+    embeddings, features = torch.as_tensor(episode.embeddings), torch.as_tensor(episode.features)
+    (seen,) = trajectories_of([episode], reads)
     for start in ("first", "again"):
         score.begin()
         for t in range(len(episode)):
-            now = score.add(features[t : t + 1])
-            expected = float(artefact.score(as_if_it_ended(features[: t + 1], black)[None], trunk))
+            step = slice(t, t + 1)
+            now = score.add(Decision(episode.actions[step], episode.log_probs[step], embeddings[step], features[step]))
+            expected = float(artefact.score(as_if_it_ended(seen[: t + 1], black)[None], trunk))
             assert now == expected, (start, t)
 
 
+@pytest.mark.parametrize("reads", ["embeddings", "features"])
 def test_the_score_at_the_end_is_that_of_the_whole_padded_episode(
-    game: SkygardenEnv, monkeypatch: pytest.MonkeyPatch
+    game: SkygardenEnv, monkeypatch: pytest.MonkeyPatch, reads: Reads
 ) -> None:
     policy = named_policy("base-4m")
     trunk, actor = trunk_hash(policy), actor_of(policy)
     episode = next(e for e in (played(policy, seed) for seed in range(20)) if e.jumppad)  # it ends before the time
-    artefact = judge(trunk, policy.config.width)
+    artefact = judge(trunk, policy.config.width, reads)
     score = RunningScore(artefact, trunk, actor)
     last: list[float] = []
     end = score.end
     monkeypatch.setattr(score, "end", lambda: last.append(end()) or last[0])
     assert len(list(pictures(game, actor, [episode.seed], score))) == len(episode) + HELD
-    assert last == [float(scores_of(artefact, [episode], trunk)[0])]
+    assert last == [float(artefact.score_episodes([episode], trunk)[0])]
 
 
 def test_a_prefix_is_followed_by_black_and_ends_after_seven_seconds_at_the_soonest() -> None:
@@ -162,12 +165,12 @@ def test_the_reward_model_of_another_trunk_is_refused_before_anything_is_written
     save_reward(judge("f" * 64), tmp_path / "foreign.safetensors")
     with pytest.raises(SystemExit):
         command("watch", walker, "--out", tmp_path / "v.mp4", "--reward", tmp_path / "foreign.safetensors")
-    assert "this reward model reads features of trunk ffffffffffff, not of" in capsys.readouterr().err
+    assert "this reward model reads embeddings of trunk ffffffffffff, not of" in capsys.readouterr().err
     assert [path.name for path in tmp_path.glob("v*")] == []
 
 
 def test_a_running_score_refuses_another_trunk(wanderer: Policy) -> None:
-    with pytest.raises(CheckpointError, match="reads features of trunk"):
+    with pytest.raises(CheckpointError, match="reads embeddings of trunk"):
         RunningScore(judge("f" * 64), trunk_hash(wanderer), actor_of(wanderer))
 
 

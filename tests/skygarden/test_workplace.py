@@ -171,7 +171,7 @@ def test_plain_text_is_not_spoken_to_others(
     policy = Policy(PolicyConfig(width=32, layers=2, heads=2, context=8), torch.Generator().manual_seed(0))
     save_policy(policy, tmp_path / "start.safetensors")
     model = RewardModel(32, torch.Generator().manual_seed(0))
-    save_reward(RewardArtefact(model, trunk_hash(policy), 0.5, {}), tmp_path / "reward.safetensors")
+    save_reward(RewardArtefact(model, "embeddings", trunk_hash(policy), 0.5, {}), tmp_path / "reward.safetensors")
     (tmp_path / "tokens").write_text("ann a-token-of-ann-that-is-long\n")
     files = ["--reward", tmp_path / "reward.safetensors", "--out", tmp_path / "run", "--tokens", tmp_path / "tokens"]
     with pytest.raises(SystemExit):

@@ -41,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     policy = Policy(PolicyConfig(width=32, layers=2, heads=2, context=8), torch.Generator().manual_seed(0))
     save_policy(policy, made.policy)
     model = RewardModel(32, torch.Generator().manual_seed(1))
-    save_reward(RewardArtefact(model, trunk_hash(policy), 0.5, {"wanted": "left"}), made.reward)
+    save_reward(RewardArtefact(model, "embeddings", trunk_hash(policy), 0.5, {"wanted": "left"}), made.reward)
     other, _ = load_policy(made.policy)
     with torch.no_grad():
         other.head.out.bias.add_(0.1 * torch.randn(68, generator=torch.Generator().manual_seed(2)))

@@ -81,7 +81,8 @@ def short_episode(seed: int, steps: int | None = None) -> Episode:
         start=Start(seed % 4, "ninja", 0),
         actions=actions,
         log_probs=np.zeros(steps, np.float32),
-        features=rng.normal(0, 1, (100, 5)).astype(np.float16),
+        embeddings=rng.normal(0, 1, (100, 5)).astype(np.float16),
+        features=np.zeros((100, 5), np.float16),
         positions=np.zeros((steps + 1, 3), np.float32),
         ending=Ending.TRUNCATED,
         jumppad=None,
@@ -103,16 +104,16 @@ class Judged:
 
 @pytest.fixture(scope="session")
 def judged() -> Judged:
-    """Sixty episodes of three steps, whose features tell what they are worth."""
+    """Sixty episodes of three steps, whose embeddings tell what they are worth."""
     worth = np.random.default_rng(0).permutation(60)
-    played = [replace(short_episode(seed, 3), features=_telling(seed, rank)) for seed, rank in enumerate(worth)]
+    played = [replace(short_episode(seed, 3), embeddings=_telling(seed, rank)) for seed, rank in enumerate(worth)]
     return Judged(played, worth.tolist())
 
 
 def _telling(seed: int, rank: int) -> NDArray[np.float16]:
-    features = np.random.default_rng(seed).normal(0, 0.1, (100, 5))
-    features[:, 2] += rank / 20 - 1.5
-    return features.astype(np.float16)
+    embeddings = np.random.default_rng(seed).normal(0, 0.1, (100, 5))
+    embeddings[:, 2] += rank / 20 - 1.5
+    return embeddings.astype(np.float16)
 
 
 @contextmanager

@@ -55,11 +55,11 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     return kept
 
 
-def third_feature(trunk: str = TRUNK) -> RewardArtefact:
-    """A reward model that reads from the features what episodes of `judged` are worth."""
+def third_number(trunk: str = TRUNK) -> RewardArtefact:
+    """A reward model that reads from the embeddings what episodes of `judged` are worth."""
     model = RewardModel(5, torch.Generator().manual_seed(0))
-    model.score = lambda embeddings: embeddings[:, :, 2].mean(1)
-    return RewardArtefact(model, trunk, 1.0, {})
+    model.score = lambda trajectories: trajectories[:, :, 2].mean(1)
+    return RewardArtefact(model, "embeddings", trunk, 1.0, {})
 
 
 def answer(interview: Interview, labeller: str, count: int, choose: Callable[[tuple[int, ...]], list[int]]) -> None:
@@ -146,7 +146,7 @@ def test_held_out_accuracy_is_shown_and_is_there_after_reopening(
 
 
 def test_scores_of_a_reward_model_are_compared_with_the_answers(opened: Opener, judged: Judged) -> None:
-    interview = opened(items=4, reward=third_feature())
+    interview = opened(items=4, reward=third_number())
     answer(interview, "anna", 3, judged.points)  # 18 comparisons, all as the scores have it
     assert interview.progress("anna").score == Share(1.0, 18)
     answer(interview, "anna", 1, lambda trajectories: [5 - points for points in judged.points(trajectories)])
@@ -163,8 +163,8 @@ def own_threads() -> list[str]:
 
 
 def test_a_reward_model_of_a_foreign_trunk_is_refused_before_anything_is_made(opened: Opener, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="reads features of trunk uuuuuuuuuuuu, not of tttttttttttt"):
-        opened(reward=third_feature("u" * 64))
+    with pytest.raises(CheckpointError, match="reads embeddings of trunk uuuuuuuuuuuu, not of tttttttttttt"):
+        opened(reward=third_number("u" * 64))
     assert (list(tmp_path.iterdir()), own_threads()) == ([], [])
 
 

@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from agents import cross_validation
-from agents.reward import RewardConfig, train_reward_model
+from agents.reward import RewardConfig, train_reward_model, trajectories_of
 from skygarden.designer.learning import Learning
 from skygarden.designer.store import AnswerStore, Comparison
-from skygarden.rewarding import features_of
 from tests.skygarden.designer.conftest import Judged
 
 QUICK = RewardConfig(epochs=30, batch_size=100, fill=True, learning_rate=3e-3)
@@ -66,7 +65,7 @@ def start(store: Watched, judged: Judged) -> Iterator[Starter]:
     with ExitStack() as running:
 
         def make(config: RewardConfig = QUICK) -> Learning:
-            learning = Learning(store, features_of(judged.played), config)
+            learning = Learning(store, trajectories_of(judged.played, "embeddings"), config)
             running.callback(learning.close)
             return learning
 
