@@ -1,8 +1,8 @@
 """How many episodes a second one learner takes in, from many simulated workers, as a ratio to gRPC alone.
 
 Everything is on this machine: the learner in one process, and the workers, 16 streams a process, in others, which share
-its processors. What they send was recorded once: episodes of 100 steps with what a policy of width 1024 made of
-them, 400 KB.
+its processors. What they send was recorded once: episodes of 100 steps with features of width 1024, which a
+reward model reads, 200 KB.
 
 - gRPC alone: the same messages, to a server of the same kind that throws them away;
 - taken in: received, checked, written to the journal, flushed to the disk, acknowledged, handed over in batches of 16;
@@ -56,7 +56,7 @@ from rollout.wire import rollout_pb2 as wire
 Learn = Callable[[list[Episode]], None]
 
 WIDTH, STEPS, BATCH, STREAMS = 1024, 100, 16, 16
-CONTRACT = Contract(trunk="ab" * 32, width=WIDTH, context="chunked", temperature=1.0)
+CONTRACT = Contract(trunk="ab" * 32, width=WIDTH, reads="features", context="chunked", temperature=1.0)
 TOKEN = "simulated"
 
 
@@ -68,7 +68,7 @@ def recorded() -> Episode:
         start=Start(1, "ninja", 2),
         actions=rng.integers(0, SIZES, (STEPS, len(SIZES)), np.uint8),
         log_probs=-rng.exponential(size=STEPS).astype(np.float32),
-        embeddings=rng.normal(size=(STEPS, WIDTH)).astype(np.float16),
+        embeddings=np.zeros((0, WIDTH), np.float16),
         features=rng.normal(size=(STEPS, WIDTH)).astype(np.float16),
         positions=np.zeros((STEPS + 1, 3), np.float32),
         ending=Ending.TRUNCATED,
@@ -81,7 +81,7 @@ class Recording:
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        message = encode(recorded(), Stamp(Key(worker, 1, 0), 0, 0, 0, CONTRACT.trunk, "chunked", 1.0))
+        message = encode(recorded(), Stamp(Key(worker, 1, 0), 0, 0, 0, CONTRACT.trunk, "chunked", 1.0, "features"))
         for name in ("key", "assignment", "index", "seed"):
             message.ClearField(name)
         self._rest = message.SerializeToString()
@@ -215,7 +215,7 @@ def learner() -> Learn:
     """Scores a batch and learns from it."""
     head, reference = Head(WIDTH, torch.Generator().manual_seed(0)), Head(WIDTH, torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, fused=True)
-    reward = RewardArtefact(RewardModel(WIDTH, torch.Generator().manual_seed(0)), "embeddings", CONTRACT.trunk, 0.5, {})
+    reward = RewardArtefact(RewardModel(WIDTH, torch.Generator().manual_seed(0)), "features", CONTRACT.trunk, 0.5, {})
     settings, critic = ReinforceConfig(), Critic(WIDTH)
 
     def learn(episodes: list[Episode]) -> None:

@@ -79,7 +79,7 @@ def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
     trunk, width = trunk_hash(policy), policy.config.width
     config = OnlineConfig(updates=updates + 2, max_policy_lag=lag, checkpoint_every=10)
     reward = RewardArtefact(RewardModel(width, torch.Generator().manual_seed(0)), "embeddings", trunk, 0.5, {})
-    contract = Contract(trunk=trunk, width=width, context=config.context, temperature=1.0)
+    contract = Contract(trunk=trunk, width=width, reads="embeddings", context=config.context, temperature=1.0)
     with tempfile.TemporaryDirectory() as name, closing(Journal(Path(name) / "journal")) as journal:
         folder = Path(name)
         save_policy(policy, folder / "start.safetensors")
@@ -94,7 +94,7 @@ def end_to_end(policy: Policy, updates: int, lag: int) -> tuple[float, float]:
 def wire_seconds(policy: Policy, batches: int = 20) -> float:
     """Seconds that a batch's episodes take from a worker's hands to the learner's."""
     trunk, width = trunk_hash(policy), policy.config.width
-    contract = Contract(trunk=trunk, width=width, context="chunked", temperature=1.0)
+    contract = Contract(trunk=trunk, width=width, reads="embeddings", context="chunked", temperature=1.0)
     with closing(SkygardenVectorEnv(BATCH)) as envs:
         actor = Actor(policy, BATCH, ActorConfig(), seed=0)
         episodes = list(collect(envs, actor, range(BATCH), padded=True))
@@ -125,7 +125,7 @@ def wire_seconds(policy: Policy, batches: int = 20) -> float:
                 for index, episode in enumerate(episodes):
                     credits.acquire()
                     key = Key("w", 1, number * BATCH + index)
-                    stamp = Stamp(key, number, index, number, trunk, "chunked", 1.0)
+                    stamp = Stamp(key, number, index, number, trunk, "chunked", 1.0, "embeddings")
                     outbox.put(wire.FromWorker(episode=encode(episode, stamp)))
                 outbox.put(wire.FromWorker(ready=wire.Ready()))
 

@@ -30,8 +30,8 @@ class Episode:
     start: Start
     actions: NDArray[np.uint8]  # (T, 16)
     log_probs: NDArray[np.float32]  # (T,) nats, of the actions when they were taken
-    embeddings: NDArray[np.float16]  # (T or the time limit, width), what the agent's transformer read of each frame
-    features: NDArray[np.float16]  # as many, what its head read; the width of both is 0 without an agent
+    embeddings: NDArray[np.float16]  # as features, what the agent's transformer read of each frame; or (0, width)
+    features: NDArray[np.float16]  # (T or the time limit, width), what the agent's head read; width 0 without one
     positions: NDArray[np.float32]  # (T + 1, 3) metres, for evaluation only; (0, 3) where a real game does not tell
     ending: Ending
     jumppad: str | None  # the pad that was reached, one of JUMPPADS
@@ -43,7 +43,7 @@ class Episode:
             "actions": steps > 0 and self.actions.shape == (steps, len(COMPONENTS)),
             "log_probs": self.log_probs.shape == (steps,),
             "features": self.features.ndim == 2 and len(self.features) >= steps,
-            "embeddings": self.embeddings.shape == self.features.shape,
+            "embeddings": self.embeddings.shape in (self.features.shape, (0, *self.features.shape[1:])),
             "positions": self.positions.shape in ((steps + 1, 3), (0, 3)),
         }
         if not all(fits.values()):

@@ -1,19 +1,21 @@
 """Episodes and heads as messages, and back; what comes back has been checked.
 
-`encode` and `decode` are inverses. An episode carries a stamp: what it was asked for by, and what played it. Nothing in
-a message is trusted: sizes are compared before memory is read, and a number that is not finite is refused.
+`encode` and `decode` are inverses, but for embeddings that nobody reads. An episode carries a stamp: what it was asked
+for by, and what played it. Nothing in a message is trusted: sizes are compared before memory is read, and a number that
+is not finite is refused.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
 from agents.policy import Head
+from agents.reward import Reads
 from envs.backend import JUMPPADS, SPAWNS, Start
 from envs.episode import Ending, Episode
 from envs.errors import DataError
@@ -44,6 +46,7 @@ class Stamp:
     trunk: str  # hash of the trunk's weights
     context: str
     temperature: float
+    reads: str  # by the reward model: embeddings, which are left out else, or features
 
 
 def encode(episode: Episode, stamp: Stamp) -> wire.Episode:
@@ -51,8 +54,8 @@ def encode(episode: Episode, stamp: Stamp) -> wire.Episode:
 
     Raises: DataError: it was interrupted, or is not padded: nothing can be learnt from it.
     """
-    if episode.ending not in _ENDINGS or len(episode.features) != MAX_STEPS:
-        frames = len(episode.features)
+    frames = len(episode.embeddings if stamp.reads == "embeddings" else episode.features)
+    if episode.ending not in _ENDINGS or frames != MAX_STEPS:
         raise DataError(f"an episode to learn from has ended and is padded, got {episode.ending.value} with {frames}")
     return wire.Episode(
         key=wire_key(stamp.key),
@@ -62,6 +65,7 @@ def encode(episode: Episode, stamp: Stamp) -> wire.Episode:
         trunk=stamp.trunk,
         context=stamp.context,
         temperature=stamp.temperature,
+        reads=stamp.reads,
         seed=episode.seed,
         spawn=episode.start.spawn,
         character=episode.start.character,
@@ -72,7 +76,7 @@ def encode(episode: Episode, stamp: Stamp) -> wire.Episode:
         width=episode.features.shape[1],
         actions=episode.actions.tobytes(),
         log_probs=_bytes(episode.log_probs, "<f4"),
-        embeddings=_bytes(episode.embeddings, "<f2"),
+        embeddings=_bytes(episode.embeddings, "<f2") if stamp.reads == "embeddings" else b"",
         features=_bytes(episode.features, "<f2"),
         positions=_bytes(episode.positions, "<f4"),
     )
@@ -95,6 +99,8 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
     spawn = message.spawn if message.HasField("spawn") else None
     if (spawn or 0) >= SPAWNS or len(message.character) > _LONGEST_NAME:
         raise DataError(f"there is no start {message.spawn}, {_short(message.character)}")
+    if message.reads not in get_args(Reads):
+        raise DataError(f"a reward model reads {' or '.join(get_args(Reads))}, got {_short(message.reads)}")
     if not math.isfinite(message.temperature):
         raise DataError(f"the temperature is not a finite number, got {message.temperature}")
     actions = _array("actions", message.actions, "u1", (steps, len(COMPONENTS)))
@@ -108,7 +114,9 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         start=Start(spawn, message.character, message.skin),
         actions=actions,
         log_probs=log_probs,
-        embeddings=_array("embeddings", message.embeddings, "<f2", (MAX_STEPS, width)),
+        embeddings=_array(
+            "embeddings", message.embeddings, "<f2", (MAX_STEPS * (message.reads == "embeddings"), width)
+        ),
         features=_array("features", message.features, "<f2", (MAX_STEPS, width)),
         positions=_array("positions", message.positions, "<f4", (steps + 1 if message.positions else 0, 3)),
         ending=_FROM_WIRE[message.ending],
@@ -122,6 +130,7 @@ def decode(message: wire.Episode) -> tuple[Episode, Stamp]:
         message.trunk,
         message.context,
         message.temperature,
+        message.reads,
     )
     return episode, stamp
 

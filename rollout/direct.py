@@ -59,6 +59,7 @@ class DirectWorkers:
                 contract.trunk,
                 contract.context,
                 contract.temperature,
+                contract.reads,
             )
             played.append((episode, stamp))
             self._sent += 1

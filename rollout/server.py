@@ -179,6 +179,7 @@ class RolloutServer:
                 run=self._desk.run,
                 credits=CREDITS,
                 heartbeat=self._desk.patience.heartbeat,
+                reads=contract.reads,
             )
         )
 
@@ -263,7 +264,7 @@ class RolloutServer:
 
 def longest_message(contract: Contract) -> int:
     """Bytes of the longest message that a worker has reason to send."""
-    return 2 * MAX_STEPS * contract.width * 2 + _BESIDES
+    return (2 if contract.reads == "embeddings" else 1) * MAX_STEPS * contract.width * 2 + _BESIDES
 
 
 def _message_and_bytes(data: bytes) -> tuple[wire.FromWorker, bytes]:

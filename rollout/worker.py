@@ -121,6 +121,7 @@ class _Work:
                 contract.trunk,
                 contract.context,
                 contract.temperature,
+                contract.reads,
             )
             return wire.FromWorker(episode=encode(episode, stamp))
 

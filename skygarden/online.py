@@ -67,7 +67,13 @@ def online(
     aim = aim_of(wanted) if wanted else None
     shown = aim.shown if aim and aim.measured else None  # for the eye only: nothing is learnt from true success
     trunk = trunk_hash(policy)
-    contract = Contract(trunk=trunk, width=policy.config.width, context=config.context, temperature=config.temperature)
+    contract = Contract(
+        trunk=trunk,
+        width=policy.config.width,
+        reads=artefact.reads,
+        context=config.context,
+        temperature=config.temperature,
+    )
     identity = {"stage": "online", "start": start, "reference": reference, "reward": str(reward), "primer": str(primer)}
     if not env.redrawn:
         identity["game"] = env.profile

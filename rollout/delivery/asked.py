@@ -128,9 +128,9 @@ class Asked:
         episode, stamp, contract = report.episode, report.stamp, self._contract
         if asked.seeds[stamp.index] != episode.seed:
             raise DataError(f"seed {episode.seed} is not number {stamp.index} of the assignment")
-        needed = (asked.version, contract.trunk, contract.context, contract.width)
-        given = (stamp.version, stamp.trunk, stamp.context, episode.features.shape[1])
-        for name, need, got in zip(("version", "trunk", "context", "width"), needed, given, strict=True):
+        needed = (asked.version, contract.trunk, contract.context, contract.width, contract.reads)
+        given = (stamp.version, stamp.trunk, stamp.context, episode.features.shape[1], stamp.reads)
+        for name, need, got in zip(("version", "trunk", "context", "width", "reads"), needed, given, strict=True):
             if need != got:
                 raise DataError(f"{name} {str(need)[:12]} was asked for, and {str(got)[:12]} played")
         if not abs(stamp.temperature - contract.temperature) <= 1e-6:  # nor is NaN near it

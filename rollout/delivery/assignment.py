@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from agents.reward import Reads
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What all episodes of a run have in common."""
 
     trunk: str  # hash of the trunk's weights
-    width: int  # of the features
+    width: int  # of the embeddings and of the features
+    reads: Reads  # of an episode, the reward model
     context: str
     temperature: float
 

@@ -223,6 +223,7 @@ class SkygardenReinforce(Algorithm):
             width=self._policy.config.width,
             context=self._online.context,
             temperature=self._online.temperature,
+            reads=self._reward.reads,
         )
         started = settings.playing.start(Path(settings.policy), contract, self._online, Path(self.logdir))
         self._workers, self._release = started

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"skygarden/rollout/v1/rollout.proto\x12\x14skygarden.rollout.v1\"\x12\n\x10GetPolicyRequest\"\x1b\n\x0bPolicyPiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xbf\x02\n\nFromWorker\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.skygarden.rollout.v1.HelloH\x00\x12\x30\n\x07\x65pisode\x18\x02 \x01(\x0b\x32\x1d.skygarden.rollout.v1.EpisodeH\x00\x12\x30\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x1d.skygarden.rollout.v1.DroppedH\x00\x12,\n\x05ready\x18\x04 \x01(\x0b\x32\x1b.skygarden.rollout.v1.ReadyH\x00\x12\x34\n\theartbeat\x18\x05 \x01(\x0b\x32\x1f.skygarden.rollout.v1.HeartbeatH\x00\x12\x30\n\x07goodbye\x18\x06 \x01(\x0b\x32\x1d.skygarden.rollout.v1.GoodbyeH\x00\x42\t\n\x07message\"\xd2\x02\n\x0b\x46romLearner\x12\x30\n\x07welcome\x18\x01 \x01(\x0b\x32\x1d.skygarden.rollout.v1.WelcomeH\x00\x12\x36\n\nassignment\x18\x02 \x01(\x0b\x32 .skygarden.rollout.v1.AssignmentH\x00\x12:\n\x0c\x61\x63knowledged\x18\x03 \x01(\x0b\x32\".skygarden.rollout.v1.AcknowledgedH\x00\x12\x30\n\x07refused\x18\x04 \x01(\x0b\x32\x1d.skygarden.rollout.v1.RefusedH\x00\x12,\n\x05\x61live\x18\x05 \x01(\x0b\x32\x1b.skygarden.rollout.v1.AliveH\x00\x12\x32\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x1e.skygarden.rollout.v1.FinishedH\x00\x42\t\n\x07message\"C\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x13\n\x0b\x61ssignments\x18\x03 \x03(\x04\"o\n\x07Welcome\x12\r\n\x05trunk\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12\x13\n\x0btemperature\x18\x03 \x01(\x02\x12\x0b\n\x03run\x18\x04 \x01(\t\x12\x0f\n\x07\x63redits\x18\x05 \x01(\r\x12\x11\n\theartbeat\x18\x06 \x01(\x02\"\x07\n\x05Ready\"=\n\tHeartbeat\x12\r\n\x05steps\x18\x01 \x01(\x04\x12\x10\n\x08\x65pisodes\x18\x02 \x01(\x04\x12\x0f\n\x07spooled\x18\x03 \x01(\r\"\t\n\x07Goodbye\"\x07\n\x05\x41live\"\x1a\n\x08\x46inished\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x8f\x01\n\nAssignment\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12*\n\x04head\x18\x03 \x03(\x0b\x32\x1c.skygarden.rollout.v1.Tensor\x12\r\n\x05seeds\x18\x04 \x03(\x04\x12\x15\n\rsampling_seed\x18\x05 \x01(\x04\x12\x0e\n\x06wanted\x18\x06 \x03(\r\"3\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"<\n\x03Key\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\xa1\x03\n\x07\x45pisode\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\x12\x12\n\nassignment\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\r\n\x05trunk\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x06 \x01(\t\x12\x13\n\x0btemperature\x18\x07 \x01(\x02\x12\x0c\n\x04seed\x18\x08 \x01(\x04\x12\x12\n\x05spawn\x18\t \x01(\rH\x00\x88\x01\x01\x12\x11\n\tcharacter\x18\n \x01(\t\x12\x0c\n\x04skin\x18\x0b \x01(\r\x12,\n\x06\x65nding\x18\x0c \x01(\x0e\x32\x1c.skygarden.rollout.v1.Ending\x12\x0f\n\x07jumppad\x18\r \x01(\t\x12\r\n\x05steps\x18\x0e \x01(\r\x12\r\n\x05width\x18\x0f \x01(\r\x12\x0f\n\x07\x61\x63tions\x18\x10 \x01(\x0c\x12\x11\n\tlog_probs\x18\x11 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x12 \x01(\x0c\x12\x11\n\tpositions\x18\x13 \x01(\x0c\x12\x12\n\nembeddings\x18\x14 \x01(\x0c\x42\x08\n\x06_spawn\"d\n\x07\x44ropped\x12\x12\n\nassignment\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x03key\x18\x04 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\"6\n\x0c\x41\x63knowledged\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\"A\n\x07Refused\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\x12\x0e\n\x06reason\x18\x02 \x01(\t*M\n\x06\x45nding\x12\x16\n\x12\x45NDING_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NDING_TERMINATED\x10\x01\x12\x14\n\x10\x45NDING_TRUNCATED\x10\x02\x32\xb4\x01\n\x07Rollout\x12X\n\tGetPolicy\x12&.skygarden.rollout.v1.GetPolicyRequest\x1a!.skygarden.rollout.v1.PolicyPiece0\x01\x12O\n\x04Play\x12 .skygarden.rollout.v1.FromWorker\x1a!.skygarden.rollout.v1.FromLearner(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"skygarden/rollout/v1/rollout.proto\x12\x14skygarden.rollout.v1\"\x12\n\x10GetPolicyRequest\"\x1b\n\x0bPolicyPiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xbf\x02\n\nFromWorker\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.skygarden.rollout.v1.HelloH\x00\x12\x30\n\x07\x65pisode\x18\x02 \x01(\x0b\x32\x1d.skygarden.rollout.v1.EpisodeH\x00\x12\x30\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x1d.skygarden.rollout.v1.DroppedH\x00\x12,\n\x05ready\x18\x04 \x01(\x0b\x32\x1b.skygarden.rollout.v1.ReadyH\x00\x12\x34\n\theartbeat\x18\x05 \x01(\x0b\x32\x1f.skygarden.rollout.v1.HeartbeatH\x00\x12\x30\n\x07goodbye\x18\x06 \x01(\x0b\x32\x1d.skygarden.rollout.v1.GoodbyeH\x00\x42\t\n\x07message\"\xd2\x02\n\x0b\x46romLearner\x12\x30\n\x07welcome\x18\x01 \x01(\x0b\x32\x1d.skygarden.rollout.v1.WelcomeH\x00\x12\x36\n\nassignment\x18\x02 \x01(\x0b\x32 .skygarden.rollout.v1.AssignmentH\x00\x12:\n\x0c\x61\x63knowledged\x18\x03 \x01(\x0b\x32\".skygarden.rollout.v1.AcknowledgedH\x00\x12\x30\n\x07refused\x18\x04 \x01(\x0b\x32\x1d.skygarden.rollout.v1.RefusedH\x00\x12,\n\x05\x61live\x18\x05 \x01(\x0b\x32\x1b.skygarden.rollout.v1.AliveH\x00\x12\x32\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x1e.skygarden.rollout.v1.FinishedH\x00\x42\t\n\x07message\"C\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x13\n\x0b\x61ssignments\x18\x03 \x03(\x04\"~\n\x07Welcome\x12\r\n\x05trunk\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12\x13\n\x0btemperature\x18\x03 \x01(\x02\x12\x0b\n\x03run\x18\x04 \x01(\t\x12\x0f\n\x07\x63redits\x18\x05 \x01(\r\x12\x11\n\theartbeat\x18\x06 \x01(\x02\x12\r\n\x05reads\x18\x07 \x01(\t\"\x07\n\x05Ready\"=\n\tHeartbeat\x12\r\n\x05steps\x18\x01 \x01(\x04\x12\x10\n\x08\x65pisodes\x18\x02 \x01(\x04\x12\x0f\n\x07spooled\x18\x03 \x01(\r\"\t\n\x07Goodbye\"\x07\n\x05\x41live\"\x1a\n\x08\x46inished\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x8f\x01\n\nAssignment\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12*\n\x04head\x18\x03 \x03(\x0b\x32\x1c.skygarden.rollout.v1.Tensor\x12\r\n\x05seeds\x18\x04 \x03(\x04\x12\x15\n\rsampling_seed\x18\x05 \x01(\x04\x12\x0e\n\x06wanted\x18\x06 \x03(\r\"3\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"<\n\x03Key\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\xb0\x03\n\x07\x45pisode\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\x12\x12\n\nassignment\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\r\n\x05trunk\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x06 \x01(\t\x12\x13\n\x0btemperature\x18\x07 \x01(\x02\x12\x0c\n\x04seed\x18\x08 \x01(\x04\x12\x12\n\x05spawn\x18\t \x01(\rH\x00\x88\x01\x01\x12\x11\n\tcharacter\x18\n \x01(\t\x12\x0c\n\x04skin\x18\x0b \x01(\r\x12,\n\x06\x65nding\x18\x0c \x01(\x0e\x32\x1c.skygarden.rollout.v1.Ending\x12\x0f\n\x07jumppad\x18\r \x01(\t\x12\r\n\x05steps\x18\x0e \x01(\r\x12\r\n\x05width\x18\x0f \x01(\r\x12\x0f\n\x07\x61\x63tions\x18\x10 \x01(\x0c\x12\x11\n\tlog_probs\x18\x11 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x12 \x01(\x0c\x12\x11\n\tpositions\x18\x13 \x01(\x0c\x12\r\n\x05reads\x18\x14 \x01(\t\x12\x12\n\nembeddings\x18\x15 \x01(\x0c\x42\x08\n\x06_spawn\"d\n\x07\x44ropped\x12\x12\n\nassignment\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x03key\x18\x04 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\"6\n\x0c\x41\x63knowledged\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\"A\n\x07Refused\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.skygarden.rollout.v1.Key\x12\x0e\n\x06reason\x18\x02 \x01(\t*M\n\x06\x45nding\x12\x16\n\x12\x45NDING_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NDING_TERMINATED\x10\x01\x12\x14\n\x10\x45NDING_TRUNCATED\x10\x02\x32\xb4\x01\n\x07Rollout\x12X\n\tGetPolicy\x12&.skygarden.rollout.v1.GetPolicyRequest\x1a!.skygarden.rollout.v1.PolicyPiece0\x01\x12O\n\x04Play\x12 .skygarden.rollout.v1.FromWorker\x1a!.skygarden.rollout.v1.FromLearner(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'skygarden.rollout.v1.rollout_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENDING']._serialized_start=1980
-  _globals['_ENDING']._serialized_end=2057
+  _globals['_ENDING']._serialized_start=2010
+  _globals['_ENDING']._serialized_end=2087
   _globals['_GETPOLICYREQUEST']._serialized_start=60
   _globals['_GETPOLICYREQUEST']._serialized_end=78
   _globals['_POLICYPIECE']._serialized_start=80
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO']._serialized_start=772
   _globals['_HELLO']._serialized_end=839
   _globals['_WELCOME']._serialized_start=841
-  _globals['_WELCOME']._serialized_end=952
-  _globals['_READY']._serialized_start=954
-  _globals['_READY']._serialized_end=961
-  _globals['_HEARTBEAT']._serialized_start=963
-  _globals['_HEARTBEAT']._serialized_end=1024
-  _globals['_GOODBYE']._serialized_start=1026
-  _globals['_GOODBYE']._serialized_end=1035
-  _globals['_ALIVE']._serialized_start=1037
-  _globals['_ALIVE']._serialized_end=1044
-  _globals['_FINISHED']._serialized_start=1046
-  _globals['_FINISHED']._serialized_end=1072
-  _globals['_ASSIGNMENT']._serialized_start=1075
-  _globals['_ASSIGNMENT']._serialized_end=1218
-  _globals['_TENSOR']._serialized_start=1220
-  _globals['_TENSOR']._serialized_end=1271
-  _globals['_KEY']._serialized_start=1273
-  _globals['_KEY']._serialized_end=1333
-  _globals['_EPISODE']._serialized_start=1336
-  _globals['_EPISODE']._serialized_end=1753
-  _globals['_DROPPED']._serialized_start=1755
-  _globals['_DROPPED']._serialized_end=1855
-  _globals['_ACKNOWLEDGED']._serialized_start=1857
-  _globals['_ACKNOWLEDGED']._serialized_end=1911
-  _globals['_REFUSED']._serialized_start=1913
-  _globals['_REFUSED']._serialized_end=1978
-  _globals['_ROLLOUT']._serialized_start=2060
-  _globals['_ROLLOUT']._serialized_end=2240
+  _globals['_WELCOME']._serialized_end=967
+  _globals['_READY']._serialized_start=969
+  _globals['_READY']._serialized_end=976
+  _globals['_HEARTBEAT']._serialized_start=978
+  _globals['_HEARTBEAT']._serialized_end=1039
+  _globals['_GOODBYE']._serialized_start=1041
+  _globals['_GOODBYE']._serialized_end=1050
+  _globals['_ALIVE']._serialized_start=1052
+  _globals['_ALIVE']._serialized_end=1059
+  _globals['_FINISHED']._serialized_start=1061
+  _globals['_FINISHED']._serialized_end=1087
+  _globals['_ASSIGNMENT']._serialized_start=1090
+  _globals['_ASSIGNMENT']._serialized_end=1233
+  _globals['_TENSOR']._serialized_start=1235
+  _globals['_TENSOR']._serialized_end=1286
+  _globals['_KEY']._serialized_start=1288
+  _globals['_KEY']._serialized_end=1348
+  _globals['_EPISODE']._serialized_start=1351
+  _globals['_EPISODE']._serialized_end=1783
+  _globals['_DROPPED']._serialized_start=1785
+  _globals['_DROPPED']._serialized_end=1885
+  _globals['_ACKNOWLEDGED']._serialized_start=1887
+  _globals['_ACKNOWLEDGED']._serialized_end=1941
+  _globals['_REFUSED']._serialized_start=1943
+  _globals['_REFUSED']._serialized_end=2008
+  _globals['_ROLLOUT']._serialized_start=2090
+  _globals['_ROLLOUT']._serialized_end=2270
 # @@protoc_insertion_point(module_scope)

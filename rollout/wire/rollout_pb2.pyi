@@ -69,20 +69,22 @@ class Hello(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., incarnation: _Optional[int] = ..., assignments: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("trunk", "context", "temperature", "run", "credits", "heartbeat")
+    __slots__ = ("trunk", "context", "temperature", "run", "credits", "heartbeat", "reads")
     TRUNK_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     CREDITS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    READS_FIELD_NUMBER: _ClassVar[int]
     trunk: str
     context: str
     temperature: float
     run: str
     credits: int
     heartbeat: float
-    def __init__(self, trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., run: _Optional[str] = ..., credits: _Optional[int] = ..., heartbeat: _Optional[float] = ...) -> None: ...
+    reads: str
+    def __init__(self, trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., run: _Optional[str] = ..., credits: _Optional[int] = ..., heartbeat: _Optional[float] = ..., reads: _Optional[str] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ()
@@ -149,7 +151,7 @@ class Key(_message.Message):
     def __init__(self, worker: _Optional[str] = ..., incarnation: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("key", "assignment", "index", "version", "trunk", "context", "temperature", "seed", "spawn", "character", "skin", "ending", "jumppad", "steps", "width", "actions", "log_probs", "features", "positions", "embeddings")
+    __slots__ = ("key", "assignment", "index", "version", "trunk", "context", "temperature", "seed", "spawn", "character", "skin", "ending", "jumppad", "steps", "width", "actions", "log_probs", "features", "positions", "reads", "embeddings")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +171,7 @@ class Episode(_message.Message):
     LOG_PROBS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    READS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     key: Key
     assignment: int
@@ -189,8 +192,9 @@ class Episode(_message.Message):
     log_probs: bytes
     features: bytes
     positions: bytes
+    reads: str
     embeddings: bytes
-    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., assignment: _Optional[int] = ..., index: _Optional[int] = ..., version: _Optional[int] = ..., trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., spawn: _Optional[int] = ..., character: _Optional[str] = ..., skin: _Optional[int] = ..., ending: _Optional[_Union[Ending, str]] = ..., jumppad: _Optional[str] = ..., steps: _Optional[int] = ..., width: _Optional[int] = ..., actions: _Optional[bytes] = ..., log_probs: _Optional[bytes] = ..., features: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., assignment: _Optional[int] = ..., index: _Optional[int] = ..., version: _Optional[int] = ..., trunk: _Optional[str] = ..., context: _Optional[str] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., spawn: _Optional[int] = ..., character: _Optional[str] = ..., skin: _Optional[int] = ..., ending: _Optional[_Union[Ending, str]] = ..., jumppad: _Optional[str] = ..., steps: _Optional[int] = ..., width: _Optional[int] = ..., actions: _Optional[bytes] = ..., log_probs: _Optional[bytes] = ..., features: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., reads: _Optional[str] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
 
 class Dropped(_message.Message):
     __slots__ = ("assignment", "index", "reason", "key")

@@ -96,6 +96,7 @@ def test_an_episode_that_ended_otherwise_has_no_unknown_pad_either() -> None:
         ("features", (3,)),
         ("embeddings", (2, 4)),
         ("embeddings", (3, 5)),
+        ("embeddings", (0, 5)),
         ("embeddings", (3,)),
     ],
 )
@@ -105,6 +106,7 @@ def test_a_part_that_does_not_fit_is_named(part: str, shape: tuple[int, ...]) ->
 
 
 def test_embeddings_and_features_may_go_on_after_the_end_and_may_be_none() -> None:
+    assert len(build(3, embeddings=np.zeros((0, 4), np.float16))) == 3
     for shape in ((100, 4), (3, 0)):
         read = np.zeros(shape, np.float16)
         assert len(build(3, embeddings=read, features=read)) == 3

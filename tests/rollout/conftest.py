@@ -172,7 +172,11 @@ def make_ring(policy_file: Path, tmp_path: Path) -> Iterator[Callable[..., Ring]
     made: list[Ring] = []
 
     def make(patience: Patience = CALM, **changes: Any) -> Ring:
-        contract = {"trunk": trunk_hash(policy), "width": 32, "context": "chunked", "temperature": 0.7, **changes}
+        contract = {"trunk": trunk_hash(policy), "width": 32, "reads": "embeddings"} | {
+            "context": "chunked",
+            "temperature": 0.7,
+            **changes,
+        }
         made.append(Ring(Contract(**contract), policy_file, tmp_path / str(len(made)), patience))
         made[-1].server.publish(0, head_of(0), 0)
         return made[-1]
@@ -195,7 +199,7 @@ def sent(make_episode: Callable[..., Episode], policy: Policy) -> Callable[..., 
     trunk = trunk_hash(policy)
 
     def make(number: int, index: int, seed: int, width: int = 32) -> wire.Episode:
-        stamp = Stamp(Key("ann", 1, 100 * number + index), number, index, 0, trunk, "chunked", 0.7)
+        stamp = Stamp(Key("ann", 1, 100 * number + index), number, index, 0, trunk, "chunked", 0.7, "embeddings")
         return encode(make_episode(seed=seed, width=width), stamp)
 
     return make

@@ -17,7 +17,7 @@ from rollout.wire import rollout_pb2 as wire
 Make = Callable[..., Episode]
 Answer = Acknowledged | Refused
 
-CONTRACT = Contract(trunk="ab" * 32, width=2, context="chunked", temperature=0.7)
+CONTRACT = Contract(trunk="ab" * 32, width=2, reads="embeddings", context="chunked", temperature=0.7)
 PATIENCE = Patience(heartbeat=2.0, silence=10.0, standstill=60.0)
 LONG = 60.0  # seconds, which no test waits
 
@@ -74,7 +74,7 @@ def assignment(number: int, *seeds: int) -> Assignment:
 
 def played(episode: Episode, key: Key, number: int, index: int, **changes: Any) -> Played:
     """What an honest worker reports, but for changes to the stamp."""
-    stamp = Stamp(key, number, index, 3, CONTRACT.trunk, CONTRACT.context, CONTRACT.temperature)
+    stamp = Stamp(key, number, index, 3, CONTRACT.trunk, CONTRACT.context, CONTRACT.temperature, CONTRACT.reads)
     return Played(episode, replace(stamp, **changes))
 
 

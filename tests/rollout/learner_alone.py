@@ -22,7 +22,7 @@ from rollout.identity.door import Limits
 from rollout.identity.trust import MutualTls
 from rollout.server import RolloutServer
 
-CONTRACT = Contract(trunk="a" * 64, width=1024, context="chunked", temperature=1.0)
+CONTRACT = Contract(trunk="a" * 64, width=1024, reads="features", context="chunked", temperature=1.0)
 PATIENCE = Patience(heartbeat=0.5, silence=4.0, standstill=2.0)
 LIMITS = Limits(handshake=2.0, greeting=2.0, idle=2.0)
 SHARES, SEEDS = 4, 2  # assignments at once, and episodes of each

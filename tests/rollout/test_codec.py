@@ -24,14 +24,31 @@ from rollout.wire import rollout_pb2 as wire
 Make = Callable[..., Episode]
 Content = Callable[[Episode], dict[str, Any]]
 
-STAMP = Stamp(Key("ann", 7, 9), assignment=4, index=1, version=3, trunk="ab", context="chunked", temperature=0.5)
+STAMP = Stamp(
+    Key("ann", 7, 9),
+    assignment=4,
+    index=1,
+    version=3,
+    trunk="ab",
+    context="chunked",
+    temperature=0.5,
+    reads="embeddings",
+)
 LARGEST, LARGE = 2**64 - 1, 2**32 - 1
 
 uint64, uint32 = st.integers(0, LARGEST), st.integers(0, LARGE)
 texts = st.text(max_size=80)
 keys = st.builds(Key, texts, uint64, uint64)
 stamps = st.builds(
-    Stamp, keys, uint64, uint32, uint64, texts, texts, st.floats(width=32, allow_nan=False, allow_infinity=False)
+    Stamp,
+    keys,
+    uint64,
+    uint32,
+    uint64,
+    texts,
+    texts,
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.just("embeddings"),
 )
 
 
@@ -103,6 +120,19 @@ def test_what_came_is_a_copy_that_can_be_written_to(message: wire.Episode) -> No
     assert message.SerializeToString() == before
 
 
+def test_embeddings_that_nobody_reads_are_left_out(
+    make_episode: Make, content: Callable[[Episode], dict[str, Any]]
+) -> None:
+    episode, stamp = make_episode(), replace(STAMP, reads="features")
+    message = encode(episode, stamp)
+    assert message.ByteSize() < encode(episode, STAMP).ByteSize() - 300
+    back, told = decode(message)
+    assert told == stamp
+    assert content(back) == content(replace(episode, embeddings=np.zeros((0, 2), np.float16)))
+    message.embeddings = bytes(400)
+    assert "embeddings take 0 bytes for shape (0, 2), got 400" in refusal(message)
+
+
 @given(key=keys)
 def test_a_key_comes_back_as_it_was(key: Key) -> None:
     assert read_key(wire.Key.FromString(wire_key(key).SerializeToString())) == key
@@ -139,6 +169,8 @@ def test_what_cannot_be_learnt_from_is_not_encoded(make_episode: Make) -> None:
         ({"jumppad": ""}, "got None and terminated"),
         ({"spawn": 4}, "there is no start 4, 'monk'"),
         ({"character": "\n" * 65}, "there is no start 1, '" + r"\n" * 64 + "...'"),
+        ({"reads": ""}, "a reward model reads embeddings or features, got ''"),
+        ({"reads": "features"}, "embeddings take 0 bytes for shape (0, 2), got 400"),
         ({"temperature": float("nan")}, "the temperature is not a finite number"),
         ({"temperature": float("inf")}, "the temperature is not a finite number"),
         ({"temperature": float("-inf")}, "the temperature is not a finite number"),
@@ -219,7 +251,7 @@ def decoded_or_refused(message: wire.Episode) -> None:
     except DataError:
         return
     assert 1 <= len(episode) <= len(episode.features) == 100
-    assert episode.embeddings.shape == episode.features.shape
+    assert len(episode.embeddings) == (100 if stamp.reads == "embeddings" else 0)
     assert episode.features.shape[1] > 0
     for part in (episode.log_probs, episode.embeddings, episode.features, episode.positions, stamp.temperature):
         assert np.isfinite(part).all()
@@ -262,6 +294,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("trunk", "context", "character"), texts),
     "jumppad": st.one_of(st.sampled_from(["", *JUMPPADS]), texts),
     "temperature": st.floats(width=32),
+    "reads": st.one_of(st.sampled_from(["embeddings", "features"]), texts),
     "ending": st.one_of(st.integers(0, 3), st.integers(-(2**31), 2**31 - 1)),
     **dict.fromkeys(("actions", "log_probs", "embeddings", "features", "positions"), st.binary(max_size=64)),
 }

@@ -100,7 +100,7 @@ def test_a_game_that_tells_no_place_has_none(game, envs):
 
 def test_an_episode_without_a_place_travels_as_it_is(game, envs, policy: Policy):
     ((_, episode),) = Player(policy, ACTING, lambda _: envs(game())).play([5], 1)
-    stamp = Stamp(Key("w", 1, 0), 0, 0, 0, "trunk", "chunked", 1.0)
+    stamp = Stamp(Key("w", 1, 0), 0, 0, 0, "trunk", "chunked", 1.0, "embeddings")
     back, _ = decode(encode(episode, stamp))
     assert back.start == episode.start
     assert back.positions.shape == (0, 3)
@@ -139,7 +139,7 @@ def test_a_game_that_is_to_stop_gives_up_the_episode_it_plays_and_begins_no_othe
 
 
 def test_an_interrupted_episode_leaves_its_batch_smaller(game, envs, policy: Policy):
-    contract = Contract(trunk="trunk", width=32, context="chunked", temperature=1.0)
+    contract = Contract(trunk="trunk", width=32, reads="embeddings", context="chunked", temperature=1.0)
     workers = DirectWorkers(Player(policy, ACTING, lambda _: envs(game(1))), contract)
     workers.publish(0, policy.head.state_dict(), 0)
     workers.post(Assignment(number=0, version=0, seeds=(0, 1, 2), sampling_seed=4))

@@ -42,7 +42,9 @@ class Workers:
 
     def __init__(self, config: OnlineConfig, lost: Sequence[int] = ()) -> None:
         policy = new_policy()
-        contract = Contract(trunk=trunk_hash(policy), width=32, context=config.context, temperature=config.temperature)
+        contract = Contract(
+            trunk=trunk_hash(policy), width=32, reads="features", context=config.context, temperature=config.temperature
+        )
         self._direct = DirectWorkers(Player(policy, ActorConfig(processors=1)), contract)
         self._lost = lost
         self.asked: list[Assignment] = []

@@ -74,7 +74,9 @@ class House:
     def contract(self, policy: Policy) -> Contract:
         """Of the run."""
         config = self.config
-        return Contract(trunk=trunk_hash(policy), width=32, context=config.context, temperature=config.temperature)
+        return Contract(
+            trunk=trunk_hash(policy), width=32, reads="features", context=config.context, temperature=config.temperature
+        )
 
     def journal(self) -> list[Report]:
         """What the journal has."""
@@ -121,9 +123,8 @@ class Worker:
                 raise PowerCut
             key = Key("ann", self._incarnation, self._sequence)
             self._sequence += 1
-            stamp = Stamp(
-                key, asked.number, index, asked.version, contract.trunk, contract.context, contract.temperature
-            )
+            made_by = contract.trunk, contract.context, contract.temperature, contract.reads
+            stamp = Stamp(key, asked.number, index, asked.version, *made_by)
             lost = (asked.number, index) in self._house.lost
             report = Dropped(key, asked.number, index, "the game was lost") if lost else Played(episode, stamp)
             self._house.reported.append((asked.number, index))

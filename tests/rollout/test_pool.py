@@ -76,7 +76,7 @@ def cluster(nodes: Any) -> Iterator[RayCluster]:
 @pytest.fixture
 def desk() -> Desk:
     """A desk that is open."""
-    return Desk(Contract(trunk="ab", width=2, context="chunked", temperature=1.0))
+    return Desk(Contract(trunk="ab", width=2, reads="features", context="chunked", temperature=1.0))
 
 
 Start = Callable[..., RenderPool]
@@ -231,7 +231,7 @@ from rollout.desk import Desk
 from rollout.pool import PoolConfig, RenderPool
 from rollout.cluster.ray_cluster import RayCluster
 address, run, folder, games, forgotten, *command = sys.argv[1:]
-desk = Desk(Contract(trunk="ab", width=2, context="chunked", temperature=1.0))
+desk = Desk(Contract(trunk="ab", width=2, reads="features", context="chunked", temperature=1.0))
 config = PoolConfig(games=int(games), folder=folder, forgotten=float(forgotten), grace=5.0)
 pool = RenderPool(desk, RayCluster(address), run, command, None, config)
 while True:

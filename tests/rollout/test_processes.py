@@ -24,7 +24,7 @@ Start = Callable[..., WorkerProcesses]
 @pytest.fixture
 def desk() -> Desk:
     """A desk with something to wait for."""
-    desk = Desk(Contract(trunk="ab", width=2, context="chunked", temperature=1.0))
+    desk = Desk(Contract(trunk="ab", width=2, reads="features", context="chunked", temperature=1.0))
     desk.post(Assignment(number=0, version=0, seeds=(1,), sampling_seed=0))
     return desk
 

@@ -50,7 +50,7 @@ class Gate:
 
 def directly(policy: Policy, game: Any, heads: Sequence[dict[str, Tensor]], asked: Sequence[Assignment]) -> Any:
     """What comes of assignments without a wire."""
-    contract = Contract(trunk=trunk_hash(policy), width=32, context="chunked", temperature=0.7)
+    contract = Contract(trunk=trunk_hash(policy), width=32, reads="embeddings", context="chunked", temperature=0.7)
     player = Player(policy, ACTING, game)
     workers = DirectWorkers(player, contract)
     for version, head in enumerate(heads):

@@ -23,7 +23,7 @@ LINE: dict[str, Any] = {"update": 3, "score": 0.5, "success": None, "reached": {
 @pytest.fixture
 def desk() -> Desk:
     """A desk at which ann has been given the first of two assignments."""
-    desk = Desk(Contract(trunk="ab", width=2, context="chunked", temperature=1.0))
+    desk = Desk(Contract(trunk="ab", width=2, reads="features", context="chunked", temperature=1.0))
     for number in range(2):
         desk.post(Assignment(number=number, version=0, seeds=(number,), sampling_seed=0))
     seat = desk.sit("ann", 7)

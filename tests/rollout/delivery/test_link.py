@@ -50,7 +50,7 @@ def episode_of(make_episode: Callable[..., Episode], ring: Ring) -> Fill:
 
     def fill(number: int, index: int, seed: int) -> Callable[[Key], wire.FromWorker]:
         def filled(key: Key) -> wire.FromWorker:
-            stamp = Stamp(key, number, index, 0, ring.desk.contract.trunk, "chunked", 0.7)
+            stamp = Stamp(key, number, index, 0, ring.desk.contract.trunk, "chunked", 0.7, "embeddings")
             return wire.FromWorker(episode=encode(make_episode(seed=seed, width=32), stamp))
 
         return filled

@@ -53,7 +53,9 @@ def head_of_core(files: Any, online: OnlineConfig, folder: Path, primer: Any = (
     """The head that the core ends in."""
     policy, reference = load_policy(files.policy)[0], load_policy(files.reference)[0]
     trunk, reward = trunk_hash(policy), load_reward(files.reward)
-    contract = Contract(trunk=trunk, width=32, context=online.context, temperature=online.temperature)
+    contract = Contract(
+        trunk=trunk, width=32, reads=reward.reads, context=online.context, temperature=online.temperature
+    )
     workers = DirectWorkers(Player(load_policy(files.policy)[0], ActorConfig(processors=1)), contract)
     assert list(train_online(policy, reference, reward, trunk, workers, online, folder, primer=primer))
     return policy.head
