@@ -21,11 +21,13 @@ def write_episodes(path: Path, episodes: Sequence[Episode], about: Mapping[str, 
     """Write episodes in place of what is there.
 
     Args: about: anything JSON can hold: who played them, and how.
-    Raises: DataError: there are none, one was interrupted, or their features differ in width. CheckpointError: the file
-      cannot be written.
+    Raises: DataError: there are none, one was interrupted or came without its embeddings, or their features differ in
+      width. CheckpointError: the file cannot be written.
     """
     if any(episode.ending == Ending.INTERRUPTED for episode in episodes):
         raise DataError("nothing follows from an interrupted episode; leave it out")
+    if any(episode.embeddings.shape != episode.features.shape for episode in episodes):
+        raise DataError("an episode that was sent without its embeddings is not whole; leave it out")
     widths = {episode.features.shape[1] for episode in episodes}
     if len(widths) != 1:
         raise DataError(f"episodes of one agent have features of one width, got {sorted(widths) or 'no episode'}")

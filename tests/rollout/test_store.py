@@ -64,6 +64,13 @@ def test_an_interrupted_episode_is_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "some").exists()
 
 
+def test_an_episode_that_was_sent_without_its_embeddings_is_not_kept(tmp_path: Path) -> None:
+    whole = make(np.random.default_rng(0))
+    with pytest.raises(DataError, match="without its embeddings is not whole"):
+        write_episodes(tmp_path / "some", [whole, replace(whole, embeddings=whole.embeddings[:0])], {})
+    assert not (tmp_path / "some").exists()
+
+
 def test_what_is_no_set_of_episodes_is_not_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="no episode"):
