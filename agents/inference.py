@@ -100,8 +100,7 @@ class Actor:
         expected = (self._limits[-1], SIDE, SIDE, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise OptionError(f"expected frames {expected} uint8, got {frames.shape} {frames.dtype}")
-        seen = torch.as_tensor(frames, device=self.device), torch.as_tensor(_lit(frames))
-        embeddings, features = self._read(*seen)
+        embeddings, features = self._read(torch.as_tensor(frames, device=self.device), torch.as_tensor(_lit(frames)))
         logits = tempered(self._head.logits(features.float()), self.config.temperature)
         actions = sample(logits, self._generator)
         log_probs = log_prob(logits, actions).cpu().numpy()

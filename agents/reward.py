@@ -3,9 +3,9 @@
 What stands for a step goes through one network to three numbers; those of all steps, one behind another, go through a
 second to the reward. A trajectory shorter than 100 steps is padded with black frames. A step's numbers come from the
 frozen agent: its features, which are the paper's, or the embedding of the frame that its transformer reads. Features
-keep what acting needs, embeddings what is seen, which tells better where it stands. To see what
-the agent's knowledge is worth, they can come from a fixed random projection of the frames. Rewards are scaled to [0, 1]
-by the least and largest of the training trajectories.
+keep what acting needs, embeddings what is seen, which tells better where it stands. To see what the agent's knowledge
+is worth, they can come from a fixed random projection of the frames. Rewards are scaled to [0, 1] by the least and
+largest of the training trajectories.
 Source: paper, sections 3.4 and C.3.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 import torch
@@ -23,10 +23,8 @@ from torch import Tensor, nn
 from agents.checkpoint import match, read, write
 from agents.parameters import Affine, descend
 from agents.transformer import linear
-from envs.episode import Episode
+from envs.episode import Episode, Reads
 from envs.errors import CheckpointError, DataError, OptionError
-
-Reads = Literal["embeddings", "features"]  # of an episode
 
 STEPS: Final = 100  # of a padded trajectory
 HIDDEN: Final = 256  # width of both networks' hidden layer
@@ -189,8 +187,8 @@ def save_reward(artefact: RewardArtefact, path: Path) -> None:
 def load_reward(path: Path) -> RewardArtefact:
     """Read a reward model.
 
-    Raises: CheckpointError: no such file, damaged, of another kind or version, or without its range,
-      what it reads, its trunk or its accuracy.
+    Raises: CheckpointError: no such file, damaged, of another kind or version, or without its range, what it reads, its
+      trunk or its accuracy.
     """
     weights, header = read(path, "reward")
     missing = sorted({"width", "reads", "trunk", "accuracy", "about"} - set(header))

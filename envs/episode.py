@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from envs.backend import JUMPPADS, Start
 from envs.errors import DataError
 from envs.gamepad import COMPONENTS
+
+Reads = Literal["embeddings", "features"]  # which of an episode's arrays a reward model reads
 
 
 class Ending(Enum):

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 
 from agents.policy import Head
-from agents.reward import Reads
 from envs.backend import JUMPPADS, SPAWNS, Start
-from envs.episode import Ending, Episode
+from envs.episode import Ending, Episode, Reads
 from envs.errors import DataError
 from envs.gamepad import COMPONENTS, SIZES
 from envs.task import MAX_STEPS

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PresetName = Literal["paper", "laptop", "smoke"]
 Pad = Literal["left", "middle", "right"]
+Reads = Literal["embeddings", "features"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -440,9 +441,7 @@ class Reward:
     out: Path = Path("runs/reward")  # folder to write to
     trajectories: int | None = None  # that may be compared, the others are the test; default: the preset's, as the next
     comparisons: int | None = None  # that the synthetic designer makes among those
-    reads: Literal["embeddings", "features"] | None = (
-        None  # what the agent sees, or, as in the paper, what its head reads
-    )
+    reads: Reads | None = None  # what the agent's transformer reads, or, as in the paper, what its head reads
     rationality: float = float("inf")  # how surely it prefers the better one; 0 is a coin
     mistake: float = 0.0  # chance of an answer the wrong way round
     curve: int = 0  # seeds with which to plot accuracy against the number of comparisons, for two encoders

@@ -10,7 +10,8 @@ from agents.data import LoaderConfig
 from agents.head_tuning import HeadTuningConfig
 from agents.imitation import FINETUNE, PRETRAIN, ImitationConfig
 from agents.reinforce import ReinforceConfig
-from agents.reward import Reads, RewardConfig
+from agents.reward import RewardConfig
+from envs.episode import Reads
 from envs.standin.replay import DIRECT, Sight
 from rollout.learner import OnlineConfig
 from rollout.rllib.settings import PpoSettings

@@ -58,6 +58,7 @@ def train_reward(stage: RewardStage, sources: Sequence[Source], aim: Aim | None,
     trunks = {about["trunk"] for _, _, about in gathered}
     if len(trunks) != 1:
         raise DataError(f"episodes of one trunk are needed, got {sorted(trunk[:12] for trunk in trunks)}")
+    (trunk,) = trunks
     for number, (_, asked, _) in enumerate(gathered, 1):
         write_preferences(out / ("preferences.parquet" if number == 1 else f"preferences-{number}.parquet"), asked)
     played, asked = _joined([(episodes, asked) for episodes, asked, _ in gathered])
@@ -77,7 +78,7 @@ def train_reward(stage: RewardStage, sources: Sequence[Source], aim: Aim | None,
         "settings": asdict(stage),
         "of": gathered[0][2],
     }
-    save_reward(RewardArtefact(model, stage.reads, trunks.pop(), held_out, about), out / "reward.safetensors")
+    save_reward(RewardArtefact(model, stage.reads, trunk, held_out, about), out / "reward.safetensors")
     Console().print(
         f"{len(asked)} comparisons of {there} trajectories: {held_out:.1%} of unseen ones right; "
         f"{out / 'reward.safetensors'}"

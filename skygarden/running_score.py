@@ -26,7 +26,8 @@ from torch import Tensor
 
 from agents.encoder import SIDE
 from agents.inference import Actor, Decision
-from agents.reward import STEPS, Reads, RewardArtefact
+from agents.reward import STEPS, RewardArtefact
+from envs.episode import Reads
 from skygarden.aims import aim_of
 
 SOONEST: Final = 70  # steps, about what successful episodes take: before it, no end is assumed

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agents.reward import Reads
+from envs.episode import Reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

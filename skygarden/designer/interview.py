@@ -10,8 +10,8 @@ from typing import Final, Literal, Self
 
 import torch
 
-from agents.reward import Comparisons, Reads, RewardArtefact, RewardConfig, accuracy, trajectories_of
-from envs.episode import Episode
+from agents.reward import Comparisons, RewardArtefact, RewardConfig, accuracy, trajectories_of
+from envs.episode import Episode, Reads
 from envs.errors import DataError, OptionError
 from rollout.preferences import write_preferences
 from skygarden.designer.clips import Clips

@@ -172,11 +172,8 @@ def make_ring(policy_file: Path, tmp_path: Path) -> Iterator[Callable[..., Ring]
     made: list[Ring] = []
 
     def make(patience: Patience = CALM, **changes: Any) -> Ring:
-        contract = {"trunk": trunk_hash(policy), "width": 32, "reads": "embeddings"} | {
-            "context": "chunked",
-            "temperature": 0.7,
-            **changes,
-        }
+        usual = {"width": 32, "reads": "embeddings", "context": "chunked", "temperature": 0.7}
+        contract = {"trunk": trunk_hash(policy), **usual, **changes}
         made.append(Ring(Contract(**contract), policy_file, tmp_path / str(len(made)), patience))
         made[-1].server.publish(0, head_of(0), 0)
         return made[-1]

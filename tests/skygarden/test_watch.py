@@ -13,8 +13,8 @@ import torch
 from agents.checkpoint import load_policy, trunk_hash
 from agents.inference import Actor, ActorConfig, Decision
 from agents.policy import Policy, PolicyConfig
-from agents.reward import Reads, RewardArtefact, RewardModel, save_reward, trajectories_of
-from envs.episode import Episode
+from agents.reward import RewardArtefact, RewardModel, save_reward, trajectories_of
+from envs.episode import Episode, Reads
 from envs.errors import CheckpointError, OptionError
 from envs.screen import Screen
 from envs.skygarden import SkygardenEnv
