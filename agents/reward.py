@@ -31,7 +31,6 @@ HIDDEN: Final = 256  # width of both networks' hidden layer
 SUMMARY: Final = 3  # numbers a step
 _AT_ONCE: Final = 256  # trajectories
 PROJECTION: Final = 512  # numbers that a random projection makes of a frame
-_SHIFTED: Final = 4000  # trajectories times steps: 1000 are moved by 4 at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class RewardConfig:
     fill: bool = False  # also learn from all others between the same trajectories, whose scores are there already
     learning_rate: float = 1e-4
     weight_decay: float = 0.1  # L2
-    shift: int = 0  # steps by which a batch's trajectories are moved in time, at most; fewer where there are many
+    shift: int = 0  # steps by which a batch's trajectories are moved in time, at most
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,10 +57,6 @@ class RewardConfig:
         """How many updates training on so many comparisons takes."""
         updates = self.epochs * -(-comparisons // self.batch_size)
         return min(updates, self.most_updates or updates)
-
-    def most_shift(self, trajectories: int) -> int:
-        """By how many steps so many trajectories are moved, at most: many differ enough by themselves."""
-        return min(self.shift, _SHIFTED // trajectories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +221,30 @@ def accuracy(rewards: Tensor, comparisons: Comparisons) -> float:
     return float(((margin * wanted > 0).float() + 0.5 * (margin == 0).float()).mean())
 
 
-def shifted(trajectories: Tensor, by: int) -> Tensor:
+def room(trajectories: Tensor) -> Tensor:
+    """By how many steps each trajectory, (B, 100, width), can be moved forward with its end in view, (B,) int64.
+
+    What repeats the last step is padding, of which one step has to stay; a trajectory without any has no room.
+    """
+    padding = (trajectories == trajectories[:, -1:]).all(2)
+    return padding.flip(1).long().cumprod(1).sum(1) - 1
+
+
+def shifted(trajectories: Tensor, by: int, most: Tensor) -> Tensor:
     """Trajectories, (B, 100, width), moved in time: what is missing at an end is what is seen there, repeated.
 
-    Moved alike, the better of two stays the better one (but for an end that is pushed out), and the model learns to see
-    what happens whenever it happens. The paper does without; with few comparisons it is worth twice as many.
+    The model learns to see what happens whenever it happens. No end is pushed out of view, or one that arrives would be
+    shown as one that does not, and said to be better; so the better of two stays the better one, but where both come to
+    end at the last step. The paper does without; with few comparisons it is worth twice as many.
     Source: temporal cropping in SURF (Park et al., 2022).
 
-    Args: by: steps, back in time above 0.
+    Args: by: steps, back in time above 0. most: (B,), what `room` says of them.
     """
-    if by > 0:
-        return torch.cat((trajectories[:, by:], trajectories[:, -1:].expand(-1, by, -1)), 1)
-    if by < 0:
-        return torch.cat((trajectories[:, :1].expand(-1, -by, -1), trajectories[:, :by]), 1)
-    return trajectories
+    if by == 0:
+        return trajectories
+    moved = torch.full_like(most, by) if by > 0 else -most.clamp(max=-by)
+    steps = (torch.arange(STEPS) + moved[:, None]).clamp(0, STEPS - 1)
+    return trajectories[torch.arange(len(trajectories))[:, None], steps]
 
 
 def train_reward_model(
@@ -253,13 +258,13 @@ def train_reward_model(
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     batches = _batches(len(comparisons), config.batch_size, generator)
-    furthest = config.most_shift(len(trajectories))
+    most = room(trajectories)
     for drawn in islice(batches, config.updates(len(comparisons))):
         chosen = filled(drawn, comparisons) if config.fill else drawn
-        by = int(torch.randint(-furthest, furthest + 1, (), generator=generator))
+        by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
-        first, second = model.raw(shifted(trajectories[there], by))[places]
+        first, second = model.raw(shifted(trajectories[there], by, most[there]))[places]
         loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
         descend(optimizer, loss)
         yield loss.item()

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.checkpoint import write
 from agents.reward import (
@@ -19,6 +21,7 @@ from agents.reward import (
     filled,
     load_reward,
     random_projection,
+    room,
     save_reward,
     shifted,
     train_reward_model,
@@ -197,28 +200,50 @@ def test_a_random_projection_is_fixed_and_keeps_lengths_on_average() -> None:
     assert (first @ frame).square().mean().item() == pytest.approx(frame.square().mean().item(), rel=0.2)
 
 
-def steps_of(moved: torch.Tensor) -> list[int]:
-    """Which step is seen at each place, of a trajectory that counts its steps."""
-    assert moved.shape == (1, STEPS, 2)
-    assert torch.equal(moved[..., 0], -moved[..., 1])
-    return moved[0, :, 0].int().tolist()
+def lasting(*lengths: int) -> torch.Tensor:
+    """Trajectories whose steps count up from 0, each of so many steps, and then padding of -1."""
+    steps = torch.arange(100.0).expand(len(lengths), 100)
+    padded = torch.where(steps < torch.tensor(lengths)[:, None], steps, -1.0)
+    return torch.stack((padded, -padded), -1)
+
+
+def moved(given: torch.Tensor, by: int) -> list[list[int]]:
+    """The first number of every step of every trajectory, after a shift."""
+    return shifted(given, by, room(given))[:, :, 0].int().tolist()
 
 
 def test_a_trajectory_moves_in_time_and_its_ends_are_repeated() -> None:
-    count = torch.stack((torch.arange(100.0), -torch.arange(100.0)), -1)[None]
-    assert steps_of(shifted(count, 0)) == [*range(100)]
-    assert steps_of(shifted(count, 3)) == [*range(3, 100), 99, 99, 99]
-    assert steps_of(shifted(count, -2)) == [0, 0, *range(98)]
-    assert steps_of(shifted(count, 99)) == [99] * 100
-    assert steps_of(shifted(count, -99)) == [0] * 100
+    whole = lasting(100)
+    assert moved(whole, 0) == [[*range(100)]]
+    assert moved(whole, 3) == [[*range(3, 100), 99, 99, 99]]
+    assert moved(whole, 99) == [[99] * 100]
+    assert moved(lasting(90), -2) == [[0, 0, *range(90), *[-1] * 8]]
+    assert moved(lasting(90), 2) == [[*range(2, 90), *[-1] * 12]]
 
 
-def test_all_trajectories_of_a_batch_move_alike() -> None:
-    given = embeddings(3)
-    for by in (-7, 7):
-        moved = shifted(given, by)
-        for k in range(3):
-            assert torch.equal(moved[k : k + 1], shifted(given[k : k + 1], by))
+def test_there_is_room_to_move_forward_until_one_step_of_padding_is_left() -> None:
+    assert room(lasting(100, 99, 98, 90, 0)).tolist() == [0, 0, 1, 9, 99]
+    still = lasting(100)
+    still[:, 95:] = 7  # the last five steps look alike: so does padding
+    assert room(still).tolist() == [4]
+
+
+def test_no_end_is_pushed_out_of_view() -> None:
+    assert moved(lasting(98, 90, 100), -5) == [
+        [0, *range(98), -1],
+        [0] * 5 + [*range(90), *[-1] * 5],
+        [*range(100)],
+    ]
+
+
+@given(lengths=st.lists(st.integers(1, 100), min_size=1, max_size=6), by=st.integers(-99, 99))
+def test_the_shorter_of_two_is_never_the_longer_after_a_shift(lengths: list[int], by: int) -> None:
+    given = lasting(*lengths)
+    after = (shifted(given, by, room(given))[:, :, 0] >= 0).sum(1).tolist()
+    for first, after_first in zip(lengths, after, strict=True):
+        for second, after_second in zip(lengths, after, strict=True):
+            assert after_first <= after_second or first > second
+        assert (after_first == 100) == (first == 100)
 
 
 def test_updates_are_counted_before_training() -> None:
@@ -227,13 +252,6 @@ def test_updates_are_counted_before_training() -> None:
     assert RewardConfig(epochs=3, batch_size=4, most_updates=7).updates(10) == 7
     assert RewardConfig(epochs=3, batch_size=4, most_updates=10).updates(10) == 9
     assert RewardConfig().updates(499_500) == 48_800  # of all pairs of 1000 trajectories, 244 an epoch
-
-
-def test_many_trajectories_are_moved_less() -> None:
-    config = RewardConfig(shift=10)
-    assert [config.most_shift(trajectories) for trajectories in (2, 400, 500, 1000, 4001)] == [10, 10, 8, 4, 0]
-    assert RewardConfig(shift=3).most_shift(1000) == 3
-    assert RewardConfig().most_shift(2) == 0
 
 
 def test_training_ends_after_the_most_updates_and_fits_the_range_all_the_same() -> None:
