@@ -31,6 +31,7 @@ _ENDINGS: Final = {
     Ending.TRUNCATED: wire.ENDING_TRUNCATED,
 }
 _FROM_WIRE: Final = {number: ending for ending, number in _ENDINGS.items()}
+_EXPONENT: Final = np.uint16(0x7C00)  # of a float16; all its bits are set in infinities and in what is not a number
 _LONGEST_NAME: Final = 64  # characters; a worker's has fewer
 
 
@@ -181,9 +182,16 @@ def _array(name: str, data: bytes, dtype: str, shape: tuple[int, ...]) -> NDArra
     if len(data) != needed:
         raise DataError(f"{name} take {needed} bytes for shape {shape}, got {len(data)}")
     array = np.frombuffer(data, dtype).reshape(shape).astype(np.dtype(dtype).newbyteorder("="))
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not _finite(array):
         raise DataError(f"{name} hold a number that is not finite")
     return cast("NDArray[Any]", array)
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    """Whether all numbers are; of 16 bits by their exponents, as NumPy converts such numbers one by one."""
+    if array.dtype == np.float16:
+        return not ((array.view(np.uint16) & _EXPONENT) == _EXPONENT).any()
+    return bool(np.isfinite(array).all())
 
 
 def _short(text: str) -> str:

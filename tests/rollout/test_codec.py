@@ -233,6 +233,17 @@ def test_a_number_that_is_not_finite_is_refused(make_episode: Make, part: str, n
         assert refusal(encode(episode, STAMP)) == f"{part} hold a number that is not finite"
 
 
+def test_16_bit_numbers_are_taken_or_refused_as_numpy_says(make_episode: Make) -> None:
+    for number in np.arange(2**16, dtype=np.uint16).view(np.float16)[::37]:
+        episode = make_episode()
+        episode.features[0, 0] = number
+        message = encode(episode, STAMP)
+        if np.isfinite(number):
+            assert decode(message)[0].features[0, 0] == number
+        else:
+            assert refusal(message) == "features hold a number that is not finite"
+
+
 def test_a_log_probability_above_0_is_refused(make_episode: Make) -> None:
     episode = make_episode()
     episode.log_probs[1] = 0.0
