@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from agents.reward import Comparisons, RewardConfig, RewardModel, accuracy, train_reward_model
+from agents.reward import Comparisons, RewardConfig, RewardModel, Trajectories, accuracy, train_reward_model
 from envs.errors import DataError
 
 FOLDS: Final = 5
@@ -34,7 +34,7 @@ def fold_of(trajectories: Tensor) -> Tensor:
 
 
 def validate_fold(
-    trajectories: Tensor,
+    trajectories: Trajectories,
     comparisons: Comparisons,
     folds: Tensor,
     tested: Tensor,
@@ -44,8 +44,8 @@ def validate_fold(
 ) -> Fold:
     """Train a reward model without a fold, and test it there.
 
-    Args: trajectories: (M, 100, width), those that comparisons count. folds: (M,) the fold of each.
-      tested: (N,) bool, the comparisons that may count as a test. after_update: called after each; to stop, raise.
+    Args: trajectories: those that comparisons count. folds: (M,) the fold of each. tested: (N,) bool, the comparisons
+      that may count as a test. after_update: called after each; to stop, raise.
     Raises: DataError: there is nothing to learn from without it.
     """
     first, second = folds[comparisons.first], folds[comparisons.second]
@@ -53,7 +53,7 @@ def validate_fold(
     if learnt is None:
         raise DataError(f"every comparison has a trajectory of fold {fold}; compare some more")
     there, learnt = _compacted(learnt)
-    model = RewardModel(trajectories.shape[2], torch.Generator().manual_seed(config.seed + fold))
+    model = RewardModel(trajectories.steps.shape[2], torch.Generator().manual_seed(config.seed + fold))
     for _ in train_reward_model(model, trajectories[there], learnt, config):
         after_update()
     held_out = _those(comparisons, (first == fold) & (second == fold) & tested & (comparisons.preference != 0.5))
@@ -61,7 +61,7 @@ def validate_fold(
         return Fold(model, 0.0, 0)
     there, held_out = _compacted(held_out)
     with torch.no_grad():
-        share = accuracy(model.score(trajectories[there].float()), held_out)
+        share = accuracy(model.score(trajectories.steps[there].float()), held_out)
     return Fold(model, share * len(held_out), len(held_out))
 
 

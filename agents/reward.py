@@ -81,6 +81,26 @@ class Comparisons:
         return len(self.first)
 
 
+@dataclass(frozen=True, slots=True)
+class Trajectories:
+    """What reward models read of padded episodes."""
+
+    steps: Tensor  # (M, 100, width)
+    lengths: Tensor  # (M,) int64: steps before the padding
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.lengths)
+
+    def __getitem__(self, index: Tensor | list[int] | slice) -> "Trajectories":
+        """Some of them."""
+        return Trajectories(self.steps[index], self.lengths[index])
+
+    def to(self, dtype: torch.dtype) -> "Trajectories":
+        """The same, with steps of a dtype."""
+        return Trajectories(self.steps.to(dtype), self.lengths)
+
+
 class RewardModel(nn.Module):
     """What is known of 100 steps to a reward.
 
@@ -156,12 +176,13 @@ class RewardArtefact:
 
         Raises: CheckpointError: they are another trunk's.
         """
-        return self.score(trajectories_of(episodes, self.reads), trunk)
+        return self.score(trajectories_of(episodes, self.reads).steps, trunk)
 
 
-def trajectories_of(episodes: Sequence[Episode], reads: Reads) -> Tensor:
-    """What a reward model reads of padded episodes, (N, 100, width) float16."""
-    return torch.as_tensor(np.stack([e.features if reads == "features" else e.embeddings for e in episodes]))
+def trajectories_of(episodes: Sequence[Episode], reads: Reads) -> Trajectories:
+    """What a reward model reads of padded episodes, float16."""
+    steps = np.stack([e.features if reads == "features" else e.embeddings for e in episodes])
+    return Trajectories(torch.as_tensor(steps), torch.tensor([len(e) for e in episodes]))
 
 
 def save_reward(artefact: RewardArtefact, path: Path) -> None:
@@ -221,54 +242,45 @@ def accuracy(rewards: Tensor, comparisons: Comparisons) -> float:
     return float(((margin * wanted > 0).float() + 0.5 * (margin == 0).float()).mean())
 
 
-def room(trajectories: Tensor) -> Tensor:
-    """By how many steps each trajectory, (B, 100, width), can be moved forward with its end in view, (B,) int64.
+def shifted(trajectories: Trajectories, by: int) -> Tensor:
+    """The steps of trajectories moved in time, (M, 100, width): what is missing at an end is what is there, repeated.
 
-    What repeats the last step is padding, of which one step has to stay; a trajectory without any has no room.
-    """
-    padding = (trajectories == trajectories[:, -1:]).all(2)
-    return padding.flip(1).long().cumprod(1).sum(1) - 1
-
-
-def shifted(trajectories: Tensor, by: int, most: Tensor) -> Tensor:
-    """Trajectories, (B, 100, width), moved in time: what is missing at an end is what is seen there, repeated.
-
-    The model learns to see what happens whenever it happens. No end is pushed out of view, or one that arrives would be
-    shown as one that does not, and said to be better; so the better of two stays the better one, but where both come to
-    end at the last step. The paper does without; with few comparisons it is worth twice as many.
+    The model learns to see what happens whenever it happens. Forward a trajectory moves no further than leaves one step
+    of its padding: with its end out of view one that arrives would be shown as one that does not, and said to be
+    better. So the better of two stays the better one, but where both come to end at the last step but one. The paper
+    does without; with few comparisons it is worth twice as many.
     Source: temporal cropping in SURF (Park et al., 2022).
 
-    Args: by: steps, back in time above 0. most: (B,), what `room` says of them.
+    Args: by: steps, back in time above 0.
     """
     if by == 0:
-        return trajectories
-    moved = torch.full_like(most, by) if by > 0 else -most.clamp(max=-by)
+        return trajectories.steps
+    room = (STEPS - 1 - trajectories.lengths).clamp(min=0)
+    moved = torch.full_like(room, by) if by > 0 else -room.clamp(max=-by)
     steps = (torch.arange(STEPS) + moved[:, None]).clamp(0, STEPS - 1)
-    return trajectories[torch.arange(len(trajectories))[:, None], steps]
+    return trajectories.steps[torch.arange(len(room))[:, None], steps]
 
 
 def train_reward_model(
-    model: RewardModel, trajectories: Tensor, comparisons: Comparisons, config: RewardConfig
+    model: RewardModel, trajectories: Trajectories, comparisons: Comparisons, config: RewardConfig
 ) -> Generator[float, None, None]:
-    """Train in place on comparisons of trajectories, then fit the range to all of them.
+    """Train in place on comparisons, which count these trajectories, then fit the range to all of them.
 
-    Args: trajectories: (M, 100, width), those that comparisons count.
     Yields: the loss of every update, nats a comparison.
     """
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     batches = _batches(len(comparisons), config.batch_size, generator)
-    most = room(trajectories)
     for drawn in islice(batches, config.updates(len(comparisons))):
         chosen = filled(drawn, comparisons) if config.fill else drawn
         by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
-        first, second = model.raw(shifted(trajectories[there], by, most[there]))[places]
+        first, second = model.raw(shifted(trajectories[there], by))[places]
         loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
         descend(optimizer, loss)
         yield loss.item()
-    model.fit_range(trajectories)
+    model.fit_range(trajectories.steps)
 
 
 def filled(chosen: Tensor, comparisons: Comparisons) -> Tensor:

@@ -23,6 +23,7 @@ from agents.preferences import Teacher
 from agents.reward import (
     RewardConfig,
     RewardModel,
+    Trajectories,
     accuracy,
     random_projection,
     train_reward_model,
@@ -100,27 +101,27 @@ def _measured(path: Path, sizes: Sequence[int], seeds: int, identity: Mapping[st
     return accuracies
 
 
-def random_projections(episodes: Sequence[Episode]) -> torch.Tensor:
-    """A random projection of every frame, which is drawn again, padded with black: (N, 100, 512) float16."""
+def random_projections(episodes: Sequence[Episode]) -> Trajectories:
+    """A random projection of every frame, which is drawn again, padded with black: 512 numbers a step, float16."""
     dtype = compute_dtype("auto", torch.device("cpu"))
     projection = random_projection(SIDE * SIDE * 3, torch.Generator().manual_seed(0)).to(dtype)
     result = torch.zeros(len(episodes), MAX_STEPS, len(projection), dtype=torch.float16)
     for k, episode in enumerate(track(episodes, "drawing the episodes again")):
         frames = torch.as_tensor(film(episode)).flatten(1).to(dtype) / 255
         result[k, : len(episode)] = (frames @ projection.T).half()
-    return result
+    return Trajectories(result, torch.tensor([len(episode) for episode in episodes]))
 
 
 def _one(
-    training: RewardConfig, played: Sequence[Episode], trajectories: torch.Tensor, learnable: int, size: int, aim: Aim
+    training: RewardConfig, played: Sequence[Episode], trajectories: Trajectories, learnable: int, size: int, aim: Aim
 ) -> float:
     """The accuracy on unseen pairs of a model of all pairs of `size` of the first `learnable` episodes."""
     drawn: list[int] = np.random.default_rng(training.seed).permutation(learnable)[:size].tolist()
     asked = ask_about(RewardStage(trajectories=size, training=training), [played[k] for k in drawn], aim, Teacher(), "")
     there, comparisons = compared(asked)
     learnt = trajectories[[drawn[k] for k in there]].to(compute_dtype("auto", torch.device("cpu")))
-    model = RewardModel(learnt.shape[2], torch.Generator().manual_seed(training.seed))
+    model = RewardModel(learnt.steps.shape[2], torch.Generator().manual_seed(training.seed))
     for _ in train_reward_model(model, learnt, comparisons, training):
         pass
     unseen = slice(learnable, None)
-    return accuracy(model.scores(trajectories[unseen]), test_pairs(played[unseen], aim))
+    return accuracy(model.scores(trajectories.steps[unseen]), test_pairs(played[unseen], aim))

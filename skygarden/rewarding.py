@@ -19,6 +19,7 @@ from agents.reward import (
     Comparisons,
     RewardArtefact,
     RewardModel,
+    Trajectories,
     accuracy,
     save_reward,
     train_reward_model,
@@ -183,7 +184,7 @@ def learn(stage: RewardStage, played: Sequence[Episode], asked: Preferences) -> 
     """A reward model trained on preferences, and how many episodes those compare."""
     there, comparisons = compared(asked)
     trajectories = _read([played[k] for k in there], stage)
-    model = RewardModel(trajectories.shape[2], torch.Generator().manual_seed(stage.training.seed))
+    model = RewardModel(trajectories.steps.shape[2], torch.Generator().manual_seed(stage.training.seed))
     losses = train_reward_model(model, trajectories, comparisons, stage.training)
     with one_thread():
         for _ in track(losses, "reward model", total=stage.training.updates(len(comparisons))):
@@ -219,7 +220,7 @@ def compared(asked: Preferences) -> tuple[list[int], Comparisons]:
 
 def test_accuracy(stage: RewardStage, model: RewardModel, unseen: Sequence[Episode], aim: Aim) -> float:
     """The share of pairs of unseen episodes that the model ranks as an aim does."""
-    return accuracy(model.scores(trajectories_of(unseen, stage.reads)), test_pairs(unseen, aim))
+    return accuracy(model.scores(trajectories_of(unseen, stage.reads).steps), test_pairs(unseen, aim))
 
 
 def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
@@ -232,7 +233,7 @@ def test_pairs(unseen: Sequence[Episode], aim: Aim) -> Comparisons:
     return Comparisons(*(torch.as_tensor(column[given]) for column in (first, second, answers)))
 
 
-def _read(episodes: Sequence[Episode], stage: RewardStage) -> torch.Tensor:
+def _read(episodes: Sequence[Episode], stage: RewardStage) -> Trajectories:
     """What a model learns from, in the dtype that this machine is fastest in."""
     return trajectories_of(episodes, stage.reads).to(compute_dtype("auto", torch.device("cpu")))
 

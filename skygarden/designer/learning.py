@@ -8,7 +8,7 @@ import torch
 
 from agents.cross_validation import FOLDS, fold_of, standardised, validate_fold
 from agents.parameters import compute_dtype
-from agents.reward import RewardConfig
+from agents.reward import RewardConfig, Trajectories
 from envs.errors import DataError
 from skygarden.designer.store import AnswerStore, Comparison, as_preferences
 from skygarden.rewarding import compared
@@ -24,10 +24,10 @@ class _ClosedError(Exception):
 class Learning:
     """A thread that trains a reward model a fold, again and again, and keeps how they did on what was held out.
 
-    Args: trajectories: (M, 100, width) float16, all that there are.
+    Args: trajectories: all that there are, float16.
     """
 
-    def __init__(self, store: AnswerStore, trajectories: torch.Tensor, config: RewardConfig) -> None:
+    def __init__(self, store: AnswerStore, trajectories: Trajectories, config: RewardConfig) -> None:
         self._store, self._trajectories, self._config = store, trajectories, config
         self._seen = max((there for there, _, _ in store.accuracies()), default=0)
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -78,7 +78,7 @@ class Learning:
             validate_fold(trajectories, comparisons, folds, tested, fold, self._config, self._check_open)
             for fold in range(FOLDS)
         ]
-        self._scores = standardised([fold.model.scores(self._trajectories) for fold in done])
+        self._scores = standardised([fold.model.scores(self._trajectories.steps) for fold in done])
         decided = sum(fold.decided for fold in done)
         if decided and len(said) > self._seen:
             self._store.add_accuracy(len(said), sum(fold.right for fold in done), decided)

@@ -9,15 +9,16 @@ from torch import Tensor
 
 from agents import cross_validation
 from agents.cross_validation import FOLDS, disagreement, fold_of, standardised, validate_fold
-from agents.reward import Comparisons, RewardConfig, RewardModel
+from agents.reward import Comparisons, RewardConfig, RewardModel, Trajectories
 from envs.errors import DataError
 
 CONFIG = RewardConfig(epochs=1)
 
 
-def numbered(count: int) -> Tensor:
-    """Embeddings, (count, 100, 2), that say which trajectory they are of."""
-    return torch.arange(count).float()[:, None, None].expand(-1, 100, 2)
+def numbered(count: int) -> Trajectories:
+    """Trajectories of two numbers a step that say which they are."""
+    steps = torch.arange(count).float()[:, None, None].expand(-1, 100, 2)
+    return Trajectories(steps, torch.full((count,), 100))
 
 
 def pairs(*rows: tuple[int, int, float]) -> Comparisons:
@@ -34,8 +35,10 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> list[set[tuple[int, int]]]:
     """The pairs that each model was shown. A model learns at once that a higher number is better."""
     shown: list[set[tuple[int, int]]] = []
 
-    def learn(model: RewardModel, trajectories: Tensor, comparisons: Comparisons, _: RewardConfig) -> Iterator[float]:
-        numbers = trajectories[:, 0, 0].int()
+    def learn(
+        model: RewardModel, trajectories: Trajectories, comparisons: Comparisons, _: RewardConfig
+    ) -> Iterator[float]:
+        numbers = trajectories.steps[:, 0, 0].int()
         first, second = numbers[comparisons.first].tolist(), numbers[comparisons.second].tolist()
         shown.append(set(zip(first, second, strict=True)))
         model.score = lambda trajectories: trajectories[:, 0, 0]

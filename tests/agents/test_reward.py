@@ -16,12 +16,12 @@ from agents.reward import (
     RewardArtefact,
     RewardConfig,
     RewardModel,
+    Trajectories,
     accuracy,
     bradley_terry_loss,
     filled,
     load_reward,
     random_projection,
-    room,
     save_reward,
     shifted,
     train_reward_model,
@@ -43,6 +43,12 @@ def embeddings(count: int, seed: int = 0) -> torch.Tensor:
     made = torch.randn(count, STEPS, WIDTH, generator=torch.Generator().manual_seed(seed))
     made[:, :, 0] += torch.linspace(-1, 1, count)[:, None]
     return made
+
+
+def lasting(steps: torch.Tensor, *lengths: int) -> Trajectories:
+    """Trajectories of these lengths, or that all have so many steps; 100 unless told."""
+    given = lengths or (STEPS,)
+    return Trajectories(steps, torch.tensor(given if len(given) == len(steps) else given * len(steps)))
 
 
 def pairs(*rows: tuple[int, int, float]) -> Comparisons:
@@ -93,7 +99,7 @@ def test_accuracy_counts_decided_comparisons_and_half_of_ties() -> None:
 
 def test_it_learns_an_order_that_it_can_see_and_scales_to_the_unit_range() -> None:
     learnt, given = model(), embeddings(24)
-    losses = list(train_reward_model(learnt, given, in_order(24), RewardConfig(epochs=60, learning_rate=3e-3)))
+    losses = list(train_reward_model(learnt, lasting(given), in_order(24), RewardConfig(epochs=60, learning_rate=3e-3)))
     assert losses[0] == pytest.approx(math.log(2), abs=0.1)
     assert losses[-1] < 0.1
     with torch.no_grad():
@@ -109,7 +115,8 @@ def test_the_same_seed_gives_the_same_model() -> None:
     results = []
     for seed in (0, 0, 1):
         trained = model()
-        list(train_reward_model(trained, embeddings(9), in_order(9), RewardConfig(epochs=2, batch_size=5, seed=seed)))
+        config = RewardConfig(epochs=2, batch_size=5, seed=seed)
+        list(train_reward_model(trained, lasting(embeddings(9)), in_order(9), config))
         results.append(trained.hidden.weight.detach())
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
@@ -200,46 +207,45 @@ def test_a_random_projection_is_fixed_and_keeps_lengths_on_average() -> None:
     assert (first @ frame).square().mean().item() == pytest.approx(frame.square().mean().item(), rel=0.2)
 
 
-def lasting(*lengths: int) -> torch.Tensor:
-    """Trajectories whose steps count up from 0, each of so many steps, and then padding of -1."""
+def counting(*lengths: int) -> Trajectories:
+    """Trajectories of these lengths whose steps count up from 0, then padding of -1."""
     steps = torch.arange(100.0).expand(len(lengths), 100)
     padded = torch.where(steps < torch.tensor(lengths)[:, None], steps, -1.0)
-    return torch.stack((padded, -padded), -1)
+    return lasting(torch.stack((padded, -padded), -1), *lengths)
 
 
-def moved(given: torch.Tensor, by: int) -> list[list[int]]:
+def moved(trajectories: Trajectories, by: int) -> list[list[int]]:
     """The first number of every step of every trajectory, after a shift."""
-    return shifted(given, by, room(given))[:, :, 0].int().tolist()
+    return shifted(trajectories, by)[:, :, 0].int().tolist()
 
 
 def test_a_trajectory_moves_in_time_and_its_ends_are_repeated() -> None:
-    whole = lasting(100)
+    whole = counting(100)
     assert moved(whole, 0) == [[*range(100)]]
     assert moved(whole, 3) == [[*range(3, 100), 99, 99, 99]]
     assert moved(whole, 99) == [[99] * 100]
-    assert moved(lasting(90), -2) == [[0, 0, *range(90), *[-1] * 8]]
-    assert moved(lasting(90), 2) == [[*range(2, 90), *[-1] * 12]]
+    assert moved(counting(90), -2) == [[0, 0, *range(90), *[-1] * 8]]
+    assert moved(counting(90), 2) == [[*range(2, 90), *[-1] * 12]]
 
 
-def test_there_is_room_to_move_forward_until_one_step_of_padding_is_left() -> None:
-    assert room(lasting(100, 99, 98, 90, 0)).tolist() == [0, 0, 1, 9, 99]
-    still = lasting(100)
-    still[:, 95:] = 7  # the last five steps look alike: so does padding
-    assert room(still).tolist() == [4]
+def test_all_numbers_of_a_step_move_with_it() -> None:
+    both = shifted(counting(90, 95), -3)
+    assert both.shape == (2, 100, 2)
+    assert torch.equal(both[..., 0], -both[..., 1])
 
 
 def test_no_end_is_pushed_out_of_view() -> None:
-    assert moved(lasting(98, 90, 100), -5) == [
+    assert moved(counting(98, 90, 99, 100), -5) == [
         [0, *range(98), -1],
         [0] * 5 + [*range(90), *[-1] * 5],
+        [*range(99), -1],
         [*range(100)],
     ]
 
 
 @given(lengths=st.lists(st.integers(1, 100), min_size=1, max_size=6), by=st.integers(-99, 99))
 def test_the_shorter_of_two_is_never_the_longer_after_a_shift(lengths: list[int], by: int) -> None:
-    given = lasting(*lengths)
-    after = (shifted(given, by, room(given))[:, :, 0] >= 0).sum(1).tolist()
+    after = (shifted(counting(*lengths), by)[:, :, 0] >= 0).sum(1).tolist()
     for first, after_first in zip(lengths, after, strict=True):
         for second, after_second in zip(lengths, after, strict=True):
             assert after_first <= after_second or first > second
@@ -256,14 +262,14 @@ def test_updates_are_counted_before_training() -> None:
 
 def test_training_ends_after_the_most_updates_and_fits_the_range_all_the_same() -> None:
     def losses(config: RewardConfig) -> list[float]:
-        return list(train_reward_model(model(), embeddings(9), in_order(9), config))
+        return list(train_reward_model(model(), lasting(embeddings(9)), in_order(9), config))
 
     whole = losses(RewardConfig(epochs=2, batch_size=5))
     assert len(whole) == 16  # of 36 comparisons 5 at a time: 8 an epoch
     assert losses(RewardConfig(epochs=2, batch_size=5, most_updates=10)) == whole[:10]
     assert losses(RewardConfig(epochs=2, batch_size=5, most_updates=99)) == whole
     short = model()
-    list(train_reward_model(short, embeddings(9), in_order(9), RewardConfig(most_updates=1)))
+    list(train_reward_model(short, lasting(embeddings(9)), in_order(9), RewardConfig(most_updates=1)))
     with torch.no_grad():
         scores = short.score(embeddings(9))
     assert (scores.min().item(), scores.max().item()) == pytest.approx((0, 1), abs=1e-6)
@@ -285,7 +291,7 @@ def test_what_was_seen_at_some_times_is_known_at_others_where_training_shifts() 
     for shift in (0, 40):
         learnt = model()
         config = RewardConfig(epochs=80, learning_rate=3e-3, shift=shift)
-        list(train_reward_model(learnt, events(range(45, 53), seed=0), good_is_better, config))
+        list(train_reward_model(learnt, lasting(events(range(45, 53), seed=0), 60), good_is_better, config))
         with torch.no_grad():
             seen, early, late = (
                 accuracy(learnt.raw(events(range(first, first + 8), seed=1)), good_is_better) for first in (45, 15, 75)
@@ -302,7 +308,7 @@ def test_embeddings_of_16_bits_give_rewards_of_32() -> None:
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0)
     assert not torch.equal(rounded, exact)
-    list(train_reward_model(learnt, given.bfloat16(), in_order(5), RewardConfig(epochs=3, learning_rate=3e-3)))
+    list(train_reward_model(learnt, lasting(given.bfloat16()), in_order(5), RewardConfig(epochs=3, learning_rate=3e-3)))
     assert {parameter.dtype for parameter in learnt.parameters()} == {torch.float32}
     assert learnt.score(given.bfloat16()).dtype == torch.float32
 

@@ -153,8 +153,10 @@ def test_a_frame_becomes_its_random_projection_and_what_pads_an_episode_nothing(
 ) -> None:
     monkeypatch.setattr(reward_curve, "compute_dtype", lambda *_: dtype)
     episodes = [episode(seed=0, steps=4), episode(seed=1, steps=2)]
-    features = random_projections(episodes)
+    projected = random_projections(episodes)
+    features = projected.steps
     assert (features.shape, features.dtype) == ((2, 100, 512), torch.float16)
+    assert projected.lengths.tolist() == [4, 2]
     assert not features[0, 4:].any()
     assert not features[1, 2:].any()
     projection = random_projection(128 * 128 * 3, torch.Generator().manual_seed(0))

@@ -124,7 +124,7 @@ def test_a_score_in_play_is_the_reward_models_of_what_the_episode_would_be(wande
     score = RunningScore(artefact, trunk, actor)
     black = black_frames(actor_of(wanderer), 100, reads)
     embeddings, features = torch.as_tensor(episode.embeddings), torch.as_tensor(episode.features)
-    (seen,) = trajectories_of([episode], reads)
+    (seen,) = trajectories_of([episode], reads).steps
     for start in ("first", "again"):
         score.begin()
         for t in range(len(episode)):
