@@ -54,7 +54,7 @@ def validate_fold(
         raise DataError(f"every comparison has a trajectory of fold {fold}; compare some more")
     there, learnt = _compacted(learnt)
     model = RewardModel(trajectories.steps.shape[2], torch.Generator().manual_seed(config.seed + fold))
-    for _ in train_reward_model(model, trajectories[there], learnt, config):
+    for _ in train_reward_model(model, trajectories.take(there), learnt, config):
         after_update()
     held_out = _those(comparisons, (first == fold) & (second == fold) & tested & (comparisons.preference != 0.5))
     if held_out is None:

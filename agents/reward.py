@@ -88,11 +88,7 @@ class Trajectories:
     steps: Tensor  # (M, 100, width)
     lengths: Tensor  # (M,) int64: steps before the padding
 
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.lengths)
-
-    def __getitem__(self, index: Tensor | list[int] | slice) -> "Trajectories":
+    def take(self, index: Tensor | list[int]) -> "Trajectories":
         """Some of them."""
         return Trajectories(self.steps[index], self.lengths[index])
 
@@ -276,7 +272,7 @@ def train_reward_model(
         by = int(torch.randint(-config.shift, config.shift + 1, (), generator=generator))
         pair = torch.stack((comparisons.first[chosen], comparisons.second[chosen]))
         there, places = _distinct(pair)  # a trajectory in many comparisons is scored once
-        first, second = model.raw(shifted(trajectories[there], by))[places]
+        first, second = model.raw(shifted(trajectories.take(there), by))[places]
         loss = bradley_terry_loss(first, second, comparisons.preference[chosen])
         descend(optimizer, loss)
         yield loss.item()

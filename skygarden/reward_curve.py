@@ -119,7 +119,7 @@ def _one(
     drawn: list[int] = np.random.default_rng(training.seed).permutation(learnable)[:size].tolist()
     asked = ask_about(RewardStage(trajectories=size, training=training), [played[k] for k in drawn], aim, Teacher(), "")
     there, comparisons = compared(asked)
-    learnt = trajectories[[drawn[k] for k in there]].to(compute_dtype("auto", torch.device("cpu")))
+    learnt = trajectories.take([drawn[k] for k in there]).to(compute_dtype("auto", torch.device("cpu")))
     model = RewardModel(learnt.steps.shape[2], torch.Generator().manual_seed(training.seed))
     for _ in train_reward_model(model, learnt, comparisons, training):
         pass

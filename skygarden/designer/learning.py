@@ -73,7 +73,7 @@ class Learning:
         there, comparisons = compared(as_preferences(said, self._store.episodes))
         tested = torch.tensor([c.reason in ("random", "imported") for c in said])
         dtype = compute_dtype("auto", torch.device("cpu"))
-        trajectories, folds = self._trajectories[there].to(dtype), fold_of(torch.tensor(there))
+        trajectories, folds = self._trajectories.take(there).to(dtype), fold_of(torch.tensor(there))
         done = [
             validate_fold(trajectories, comparisons, folds, tested, fold, self._config, self._check_open)
             for fold in range(FOLDS)
