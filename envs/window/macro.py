@@ -11,6 +11,7 @@ from envs.errors import ResetError
 from envs.window.profile import MacroStep, ResetProfile
 
 GLANCE: Final = 1 / 30  # seconds between two looks at the window
+ANSWER: Final = 0.05  # of a look's tolerance, by which a press has to move the window for the game to have heard it
 # In the last step, so that an episode's beat begins with a frame that is new: where the game keeps its own beat, the
 # frames of all steps then are, and what follows from them reaches the game a frame earlier.
 CLOSE_GLANCE: Final = 0.001
@@ -74,7 +75,7 @@ class Macro:
         """None when the window looks as it should, or how near it came."""
         begun = self._now()
         pressed_at: float | None = None
-        held, nearest = False, float("inf")
+        held, nearest, before = False, float("inf"), float("inf")
         while True:
             difference = hand.difference(step.until)
             if difference <= 1.0:
@@ -88,7 +89,9 @@ class Macro:
             if held and pressed_at is not None and now - pressed_at >= self._profile.hold:
                 hand.press(None)
                 held = False
-            if step.press is not None and (pressed_at is None or now - pressed_at >= step.every):
+            is_answered = abs(difference - before) > ANSWER
+            rest = step.every if is_answered else max(step.every, step.again)
+            if step.press is not None and (pressed_at is None or now - pressed_at >= rest):
                 hand.press(step.press)
-                held, pressed_at = True, now
+                held, pressed_at, before = True, now, difference
             self._sleep(glance)

@@ -78,6 +78,7 @@ class MacroStep:
     until: str  # one of the looks
     press: str | None = None  # a button; None: only wait
     every: Seconds = 0.5  # between two presses
+    again: Annotated[float, Field(ge=0.0)] = 0.0  # s from a press that has changed nothing yet, if more than `every`
     timeout: Seconds = 10.0
 
 

@@ -10,7 +10,7 @@ from envs.window.profile import MacroStep, ResetProfile
 class Menu:
     """A game with screens: a press that begins moves on from one to the next, if that button does there.
 
-    `lag` is how long, in seconds, a change takes to be seen.
+    `lag` is how long, in seconds, a change takes to be seen; those that came before it are seen before it.
     """
 
     def __init__(self, screens: dict[str, dict[str, str]], at: str, lag: float = 0.05) -> None:
@@ -19,7 +19,7 @@ class Menu:
         self.held: str | None = None
         self.presses: list[tuple[str, float]] = []
         self.holds: list[float] = []
-        self._shown, self._changed = at, -1.0
+        self._changes = [(at, -lag)]
 
     def time(self) -> float:
         return self.now
@@ -32,16 +32,18 @@ class Menu:
             self.presses.append((button, self.now))
             to = self.screens[self.at].get(button)
             if to is not None:
-                self._shown, self.at, self._changed = self._see(), to, self.now
+                self.at = to
+                self._changes.append((to, self.now))
         elif button is None and self.held is not None:
             self.holds.append(self.now - self.presses[-1][1])
         self.held = button
 
     def difference(self, look: str) -> float:
-        return 0.4 if self._see() == look else 3.0
+        seen = self._see()
+        return 0.4 if seen == look else 3.0 + 0.1 * list(self.screens).index(seen)
 
     def _see(self) -> str:
-        return self.at if self.now - self._changed >= self.lag else self._shown
+        return [screen for screen, since in self._changes if self.now - since >= self.lag][-1]
 
 
 GAME = {
@@ -97,6 +99,33 @@ def test_a_press_that_the_game_did_not_hear_is_tried_again():
     assert [button for button, _ in menu.presses] == ["START"] * 3
 
 
+def test_where_presses_are_seen_late_each_waits_for_the_one_before_and_none_goes_too_far():
+    hasty = (MacroStep(until="ninja", press="RIGHT", every=0.2, timeout=5.0),)
+    menu = Menu(GAME, "menu", lag=0.5)
+    run(menu, hasty)
+    assert menu.at != "ninja"  # when it was seen, more presses were under way
+    patient = (MacroStep(until="ninja", press="RIGHT", every=0.2, again=2.0, timeout=5.0),)
+    menu = Menu(GAME, "menu", lag=0.5)
+    run(menu, patient)
+    assert (menu.at, len(menu.presses)) == ("ninja", 2)
+    assert menu.now < 1.2  # as soon as it is seen, and no later
+
+
+def test_a_press_that_is_waited_for_is_made_again_when_it_must_have_been_lost():
+    menu = Menu({**GAME, "menu": {}}, "menu")
+    heard = menu.press
+
+    def deaf_at_first(button: str | None) -> None:
+        if len(menu.presses) == 1:
+            menu.screens["menu"] = {"RIGHT": "monk"}
+        heard(button)
+
+    menu.press = deaf_at_first
+    run(menu, (MacroStep(until="monk", press="RIGHT", every=0.2, again=1.5, timeout=5.0),))
+    (_, first), (_, second) = menu.presses
+    assert second - first == pytest.approx(1.5, abs=0.034)
+
+
 def test_a_step_without_a_button_only_waits():
     menu = Menu(GAME, "play")
     with pytest.raises(ResetError):
@@ -108,7 +137,7 @@ def test_a_step_that_takes_too_long_begins_the_macro_anew_and_at_last_gives_up_s
     menu = Menu({**GAME, "ninja": {}, "monk": {}}, "play")
     with pytest.raises(ResetError) as refused:
         run(menu, attempts=2)
-    assert "in 2 attempts: step 2 waited 5 s for 'ninja', which was 3.0 times its tolerance away" in str(refused.value)
+    assert "in 2 attempts: step 2 waited 5 s for 'ninja', which was 3.1 times its tolerance away" in str(refused.value)
     assert "step 1 waited 5 s for 'menu'" in str(refused.value)  # the second attempt, from where the first one stuck
     assert menu.held is None
 
