@@ -1,8 +1,8 @@
 """The image augmentations of VPT (arXiv 2206.11795), one draw for all frames of a window.
 
-Colour is one affine map of RGB: hue and saturation in the plane across the grey axis, brightness, contrast about the
-mean grey of every eighth frame. Turning hue in that plane keeps it linear, where a turn in HSV is not; the range is the
-same. Geometry is one bilinear warp about the centre, which repeats the border. Both are one kernel (`warp.py`).
+Geometry is one bilinear warp about the centre, which repeats the border. Then colour is one affine map of RGB: hue and
+saturation in the plane across the grey axis, brightness, contrast about the mean grey of every eighth frame. Turning
+hue in that plane keeps it linear, where a turn in HSV is not; the range is the same. Both are one kernel (`warp.py`).
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.warp import LEAST_SIDE, LUMA, Scratch, colour_and_warp, is_gentle, make_scratch
+from agents.warp import LEAST_SIDE, LUMA, Scratch, is_gentle, make_scratch, warp_and_colour
 from envs.errors import DataError, OptionError
 
 # RGB to luma and two axes of colour difference (YIQ, rounded as in the NTSC standard).
@@ -98,8 +98,8 @@ def apply(frames: NDArray[np.uint8], drawn: Draw, out: NDArray[np.uint8] | None 
         )
     source = frames.reshape(-1)
     source.setflags(write=False)  # whether or not it was: the kernel is compiled for one of the two
-    gentle = is_gentle(drawn.warp)
-    colour_and_warp(source, side, drawn.colour, drawn.contrast, drawn.warp, gentle, _scratch(side), result.reshape(-1))
+    gentle = is_gentle(drawn.warp, side)
+    warp_and_colour(source, side, drawn.colour, drawn.contrast, drawn.warp, gentle, _scratch(side), result.reshape(-1))
     return result
 
 

@@ -1,16 +1,13 @@
-"""Colours and warps the frames of a window in one kernel, 16 pixels at a time.
+"""Warps and colours the frames of a window in one kernel, 16 pixels at a time.
 
-Contrast is about the mean grey of some of the frames, which are read for it first. Then two steps, row by row of the
-result. *Colour* maps RGB by an affine function, rounds and clips it, and keeps the frame as three planes of int16, of
-which it makes no more than the row needs. *Warp* reads, for each pixel of the result, the 2 x 2 pixels around the place
-that it shows: two that lie side by side in a plane are one 32-bit pair, which one instruction multiplies by a pair of
-weights and adds. Where they lie and what they weigh is the same for all frames of a window, and worked out once.
-
-A frame's planes are larger than the nearest cache: this way they are read while they lie there.
+Each pixel of the result is mixed from the 2 x 2 pixels around the place that it shows: a channel of two that lie side
+by side makes a 32-bit pair, which one instruction multiplies by a pair of weights and adds. Where they lie and what
+they weigh is the same for all frames of a window, and worked out once. Colour is an affine function of the mixed red,
+green and blue, in pairs again, rounded and clipped at the end. A frame is read once and written once.
 
 Pixels that are neighbours in the result are nearly neighbours in the source. So, unless a warp turns or shrinks by much
-more than an augmentation does, what 16 of them read lies within 32 columns of three rows: three loads and permutations,
-the rows that a pixel does not read weighing 0. Other warps gather.
+more than an augmentation does, what 16 of them read lies within 63 bytes of two rows, or of three where they cross from
+one to the next: a load a row, and a permutation for each channel. Other warps gather.
 """
 
 from typing import Final, NamedTuple
@@ -20,32 +17,36 @@ from numpy.typing import NDArray
 
 from envs.jit import entry, kernel
 from envs.simd import (
-    HAS_PERMUTATION,
+    HAS_BYTE_PERMUTATION,
     LANES,
     Floats,
     Ints,
     dot_pairs,
     equal,
-    gather_pairs,
+    gather_neighbours,
     lane_index,
     load,
     load_rgb,
     maximum,
     minimum,
-    permute_pairs,
+    permute_neighbours,
     select,
+    shift_right,
     spread_float,
     spread_int,
     store,
-    store_rgb,
-    store_shorts,
+    store_clipped,
     to_floats,
     truncate,
 )
 
 _WEIGHT_BITS: Final = 14  # weights of 2 x 2 pixels add up to 1 << 14, which an int16 holds
 _ONE: Final = 1 << _WEIGHT_BITS
-_REACH: Final = 2 * LANES  # columns that one permutation can read
+_MIXED_BITS: Final = 7  # that a mixed channel has behind its point: 255 << 7 is what an int16 holds
+_ROUNDED: Final = _WEIGHT_BITS - _MIXED_BITS
+_HALF: Final = 1 << (_ROUNDED - 1)
+_BYTES: Final = 63  # that one permutation can read
+_REACH: Final = 18  # columns from the first of 16 pixels to the last, so that their neighbours lie within those bytes
 LEAST_SIDE: Final = 4  # of a frame that has 16 pixels
 LUMA: Final = (0.299, 0.587, 0.114)  # how much of red, green and blue there is in grey
 _SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read all takes a tenth of the time
@@ -54,38 +55,37 @@ _SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read a
 class Scratch(NamedTuple):
     """Memory that one thread uses again from call to call, for frames of some side."""
 
-    planes: NDArray[np.int16]  # (3 * stride,): a frame's red, green and blue
-    needed: NDArray[np.int64]  # (side,): rows of the source, from the top, that a row of the result is made of
-    starts: NDArray[np.int64]  # (side * blocks,): where in a plane the pixels begin that 16 pixels of the result read
+    targets: NDArray[np.int64]  # (side * blocks,): the byte of a frame of the result where 16 pixels begin
+    starts: NDArray[np.int64]  # (side * blocks,): the byte of a frame of the source from which on they read
     places: NDArray[np.int32]  # (side * blocks * 16,): each pixel's upper left source from there, see `_plan`
     weights: NDArray[np.int32]  # (side * blocks * 48,): pairs, of three rows of the source
-    pixels: NDArray[np.int32]  # (16,): the last of a row, where a row is not a multiple of 16; or sums
+    sums: NDArray[np.int32]  # (16,)
+    tail: NDArray[np.uint8]  # (48,): the last of a row, where a row is not a multiple of 16
     affine: NDArray[np.float64]  # (3, 4): RGB and 1 to RGB
 
 
 def make_scratch(side: int) -> Scratch:
     """Scratch for frames of `side` pixels, its content of no meaning."""
     blocks = side * -(-side // LANES)
-    stride = side * (side + 2) + _REACH  # what is read beyond the last row weighs 0
     return Scratch(
-        np.empty(3 * stride, np.int16),
-        np.empty(side, np.int64),
+        np.empty(blocks, np.int64),
         np.empty(blocks, np.int64),
         np.empty(blocks * LANES, np.int32),
         np.empty(blocks * LANES * 3, np.int32),
         np.empty(LANES, np.int32),
+        np.empty(3 * LANES, np.uint8),
         np.empty((3, 4), np.float64),
     )
 
 
-def is_gentle(warp: NDArray[np.float64]) -> bool:
-    """Whether what 16 neighbours in a row of the result show lies within two rows and the columns of a permutation."""
+def is_gentle(warp: NDArray[np.float64], side: int) -> bool:
+    """Whether what 16 neighbours in a row of the result show lies within two rows and the reach of a permutation."""
     along_x, along_y = abs(warp[:, 0]) * (LANES - 1)
-    return bool(along_x < _REACH - 3 and along_y < 0.99)
+    return bool(along_x < _REACH and along_y < 0.99 and side % LANES == 0 and 3 * side >= _BYTES)
 
 
 @entry
-def colour_and_warp(
+def warp_and_colour(
     frames: NDArray[np.uint8],
     side: int,
     colour: NDArray[np.float64],
@@ -95,21 +95,20 @@ def colour_and_warp(
     scratch: Scratch,
     out: NDArray[np.uint8],
 ) -> None:
-    """Colour and warp frames.
+    """Warp and colour frames.
 
     Args: frames, out: flat, of the same size. colour: (3, 3), RGB to RGB. contrast: factor about the mean grey of every
       eighth frame. warp: (2, 3), a pixel of the result to the pixel it shows. gentle: as `is_gentle` says. out: other
       memory than the frames'.
     """
-    near = gentle and HAS_PERMUTATION
-    _plan(scratch, side, warp, near)
+    near = gentle and HAS_BYTE_PERMUTATION
+    uncrossed = _plan(scratch, side, warp, near)
     pixels = side * side
     _set_affine(frames, pixels, colour, contrast, scratch)
+    bits = _fine(scratch.affine)
     for start in range(0, frames.size, 3 * pixels):
-        coloured = 0
-        for row in range(side):
-            coloured = _colour(frames, start, coloured, scratch.needed[row] * side, pixels, scratch)
-            _warp(scratch, side, row, near, out, start)
+        _write(frames, start, side, near, 0, uncrossed, False, bits, scratch, out)
+        _write(frames, start, side, near, uncrossed, scratch.starts.size, True, bits, scratch, out)
 
 
 @kernel
@@ -117,7 +116,7 @@ def _set_affine(
     frames: NDArray[np.uint8], pixels: int, colour: NDArray[np.float64], contrast: float, scratch: Scratch
 ) -> None:
     """Turn colour and contrast into one affine map."""
-    red, green, blue = _mean(frames, pixels, scratch.pixels)
+    red, green, blue = _mean(frames, pixels, scratch.sums)
     grey = 0.0
     for k in range(3):
         grey += LUMA[k] * (colour[k, 0] * red + colour[k, 1] * green + colour[k, 2] * blue)
@@ -125,6 +124,37 @@ def _set_affine(
         for channel in range(3):
             scratch.affine[k, channel] = contrast * colour[k, channel]
         scratch.affine[k, 3] = (1.0 - contrast) * grey
+
+
+@kernel
+def _fine(affine: NDArray[np.float64]) -> int:
+    """How many bits the map's factors can have behind their point, so that int16 holds them, and int32 what they make.
+
+    That is the map of mixed channels, which have some bits themselves.
+    """
+    bits = 22
+    for k in range(3):
+        red, green, blue = abs(affine[k, 0]), abs(affine[k, 1]), abs(affine[k, 2])
+        most = (red + green + blue) * 256.0 + abs(affine[k, 3]) + 1.0
+        while bits > -_MIXED_BITS and (
+            max(red, green, blue) * 2.0**bits > 32767.0 or most * 2.0 ** (bits + _MIXED_BITS) > 2.0**31
+        ):
+            bits -= 1
+    return bits
+
+
+@kernel
+def _row(affine: NDArray[np.float64], row: int, bits: int) -> tuple[Ints, Ints, Ints]:
+    """What maps mixed colours to a channel: factors of red and green, of blue and nothing; what is added."""
+    red, green, blue = _whole(affine[row, 0], bits), _whole(affine[row, 1], bits), _whole(affine[row, 2], bits)
+    one = _whole(affine[row, 3] + 0.5, bits + _MIXED_BITS)
+    return spread_int((red & 0xFFFF) | (green << 16)), spread_int(blue & 0xFFFF), spread_int(one)
+
+
+@kernel
+def _whole(value: float, bits: int) -> int:
+    """A number of so many bits behind its point."""
+    return int(np.floor(value * 2.0**bits + 0.5))
 
 
 @kernel
@@ -157,86 +187,58 @@ def _sum(values: Ints, lanes: NDArray[np.int32]) -> float:
 
 
 @kernel
-def _colour(frames: NDArray[np.uint8], start: int, first: int, last: int, pixels: int, scratch: Scratch) -> int:
-    """Write the colours of a frame's pixels from `first` to `last` or a few more, rounded and clipped, to the planes.
+def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) -> int:
+    """Work out what each pixel of the result reads and how much it weighs.
 
-    Returns: the first pixel that comes next; `first`, a multiple of 16, where there was nothing to do.
-    """
-    colour, planes = scratch.affine, scratch.planes
-    stride = planes.size // 3
-    low, high = spread_float(0.0), spread_float(255.0)
-    r0, g0, b0, one0 = _row(colour, 0)
-    r1, g1, b1, one1 = _row(colour, 1)
-    r2, g2, b2, one2 = _row(colour, 2)
-    for k in range(first, last, LANES):
-        i = min(k, pixels - LANES)  # the last 16 may be some of those before them again
-        packed = load_rgb(frames, start + 3 * i)
-        red, green, blue = to_floats(packed & 255), to_floats((packed >> 8) & 255), to_floats(packed >> 16)
-        new_red = red * r0 + (green * g0 + (blue * b0 + one0))
-        new_green = red * r1 + (green * g1 + (blue * b1 + one1))
-        new_blue = red * r2 + (green * g2 + (blue * b2 + one2))
-        store_shorts(planes, i, truncate(minimum(maximum(new_red, low), high)))
-        store_shorts(planes, stride + i, truncate(minimum(maximum(new_green, low), high)))
-        store_shorts(planes, 2 * stride + i, truncate(minimum(maximum(new_blue, low), high)))
-    return max(first, (last + LANES - 1) // LANES * LANES)
-
-
-@kernel
-def _row(colour: NDArray[np.float64], row: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """A row of the colour matrix, with a half to round by."""
-    return (
-        spread_float(colour[row, 0]),
-        spread_float(colour[row, 1]),
-        spread_float(colour[row, 2]),
-        spread_float(colour[row, 3] + 0.5),
-    )
-
-
-@kernel
-def _plan(scratch: Scratch, side: int, warp: NDArray[np.float64], near: bool) -> None:
-    """Work out what each pixel of the result reads, how much it weighs, and how far down a row of the result reaches.
-
-    Near, `places` are columns k + ((k + 1) << 16) from the block's start; else they are pixels of the plane.
+    Far, `places` are bytes of the frame, and blocks are in the order of the result. Near, they are bytes from the
+    block's start, as `permute_neighbours` takes them, and blocks that read but two rows come first.
+    Returns: the number of blocks that come first; all where the warp is not near.
     """
     starts, places, weights = scratch.starts, scratch.places, scratch.weights
-    block = 0
+    first, last = 0, starts.size - 1
     xx, xy, x0 = np.float32(warp[0, 0]), np.float32(warp[0, 1]), np.float32(warp[0, 2])
     yx, yy, y0 = np.float32(warp[1, 0]), np.float32(warp[1, 1]), np.float32(warp[1, 2])
+    nothing = spread_int(0)
     for row in range(side):
-        lowest = 0
         for left in range(0, side, LANES):
             columns = to_floats(lane_index() + left)
-            x = _clamp(columns * xx + (xy * np.float32(row) + x0), side)
-            y = _clamp(columns * yx + (yy * np.float32(row) + y0), side)
-            column, line = truncate(x), truncate(y)
+            x = _clamp(columns * xx + (xy * np.float32(row) + x0), side - 1)
+            y = _clamp(columns * yx + (yy * np.float32(row) + y0), side - 1)
+            column, line = truncate(_clamp(x, side - 2)), truncate(_clamp(y, side - 2))  # with one beside and below
             upper, lower = _weights(x - to_floats(column), y - to_floats(line))
-            at = block * LANES
+            at = first * LANES
             store(places, at, line)
             left_line, right_line = places[at], places[at + LANES - 1]
-            lowest = max(lowest, left_line, right_line)
+            if near and left_line != right_line:
+                block = last
+                last -= 1
+            else:
+                block = first
+                first += 1
+            scratch.targets[block] = 3 * (row * side + left)
+            at = block * LANES
             if near:
                 low_line = min(left_line, right_line)
                 store(places, at, column)
-                low_column = min(places[at], places[at + LANES - 1])
-                starts[block] = low_line * side + low_column
-                store(places, at, (column - low_column) * 0x10001 + 0x10000)
+                low_byte = min(3 * min(places[at], places[at + LANES - 1]), 3 * side - _BYTES)
+                starts[block] = 3 * low_line * side + low_byte
+                store(places, at, (column * 3 - low_byte) * 0x10001 + 0x3F033F00)
                 is_upper = equal(line, spread_int(low_line))
-                nothing = spread_int(0)
                 store(weights, 3 * at, select(is_upper, upper, nothing))
                 store(weights, 3 * at + LANES, select(is_upper, lower, upper))
                 store(weights, 3 * at + 2 * LANES, select(is_upper, nothing, lower))
             else:
-                store(places, at, line * side + column)
+                starts[block] = 0
+                store(places, at, (line * side + column) * 3)
                 store(weights, 3 * at, upper)
                 store(weights, 3 * at + LANES, lower)
-            block += 1
-        scratch.needed[row] = min(lowest + 2, side)
+    return first
 
 
 @kernel
-def _clamp(values: Floats, side: int) -> Floats:
+def _clamp(values: Floats, last: int) -> Floats:
     """Beyond the border is what is on it."""
-    return minimum(maximum(values, spread_float(0.0)), spread_float(side - 1))
+    return minimum(maximum(values, spread_float(0.0)), spread_float(last))
 
 
 @kernel
@@ -250,48 +252,78 @@ def _weights(right: Floats, down: Floats) -> tuple[Ints, Ints]:
 
 
 @kernel
-def _warp(scratch: Scratch, side: int, row: int, near: bool, out: NDArray[np.uint8], start: int) -> None:
-    """Write a row of the frame that the planes hold, warped."""
-    planes, places, weights = scratch.planes, scratch.places, scratch.weights
-    stride = planes.size // 3
-    block = row * ((side + LANES - 1) // LANES)
-    for left in range(0, side, LANES):
+def _write(
+    frames: NDArray[np.uint8],
+    start: int,
+    side: int,
+    near: bool,
+    first: int,
+    end: int,
+    crosses: bool,
+    bits: int,
+    scratch: Scratch,
+    out: NDArray[np.uint8],
+) -> None:
+    """Write some blocks of a frame of the result; `crosses` says whether they read three rows."""
+    places, weights = scratch.places, scratch.weights
+    to_red, to_green, to_blue = (
+        _row(scratch.affine, 0, bits),
+        _row(scratch.affine, 1, bits),
+        _row(scratch.affine, 2, bits),
+    )
+    shift = bits + _MIXED_BITS
+    below = 3 * side
+    for block in range(first, end):
         at = block * LANES
-        place = load(places, at)
+        place, begin = load(places, at), start + scratch.starts[block]
         w0, w1 = load(weights, 3 * at), load(weights, 3 * at + LANES)
         if near:
-            begin, w2 = scratch.starts[block], load(weights, 3 * at + 2 * LANES)
-            red = _near(planes, begin, side, place, w0, w1, w2)
-            green = _near(planes, begin + stride, side, place, w0, w1, w2)
-            blue = _near(planes, begin + 2 * stride, side, place, w0, w1, w2)
+            red, green, blue = _near(frames, begin, place, w0)
+            r, g, b = _near(frames, begin + below, place, w1)
+            red, green, blue = red + r, green + g, blue + b
+            if crosses:
+                r, g, b = _near(frames, begin + 2 * below, place, load(weights, 3 * at + 2 * LANES))
+                red, green, blue = red + r, green + g, blue + b
         else:
-            red = _far(planes, place, side, w0, w1)
-            green = _far(planes, place + stride, side, w0, w1)
-            blue = _far(planes, place + 2 * stride, side, w0, w1)
-        packed = red | (green << 8) | (blue << 16)
-        to = start + 3 * (row * side + left)
-        if left + LANES <= side:
-            store_rgb(out, to, packed)
+            red, green, blue = _far(frames, begin, place, w0)
+            r, g, b = _far(frames, begin + below, place, w1)
+            red, green, blue = red + r, green + g, blue + b
+        red_green, only_blue = _mixed(red) | (_mixed(green) << 16), _mixed(blue)
+        r = shift_right(_colour(to_red, red_green, only_blue), shift)
+        g = shift_right(_colour(to_green, red_green, only_blue), shift)
+        b = shift_right(_colour(to_blue, red_green, only_blue), shift)
+        to = start + scratch.targets[block]
+        if to + 3 * LANES <= out.size:  # what is beyond a row's end is of the next one, and written after this
+            store_clipped(out, to, r, g, b)
         else:
-            store(scratch.pixels, 0, packed)
-            for k in range(side - left):
-                for channel in range(3):
-                    out[to + 3 * k + channel] = (scratch.pixels[k] >> (8 * channel)) & 255
-        block += 1
+            store_clipped(scratch.tail, 0, r, g, b)
+            for k in range(out.size - to):
+                out[to + k] = scratch.tail[k]
 
 
 @kernel
-def _near(planes: NDArray[np.int16], begin: int, side: int, place: Ints, w0: Ints, w1: Ints, w2: Ints) -> Ints:
-    """16 pixels of a plane, of three rows each."""
-    upper = dot_pairs(permute_pairs(planes, begin, place), w0)
-    middle = dot_pairs(permute_pairs(planes, begin + side, place), w1)
-    lower = dot_pairs(permute_pairs(planes, begin + 2 * side, place), w2)
-    return (upper + middle + lower + _ONE // 2) >> _WEIGHT_BITS
+def _near(frames: NDArray[np.uint8], begin: int, place: Ints, weights: Ints) -> tuple[Ints, Ints, Ints]:
+    """What a row adds to the red, the green and the blue of 16 pixels."""
+    red = dot_pairs(permute_neighbours(frames, begin, place), weights)
+    green = dot_pairs(permute_neighbours(frames, begin, place + 0x10001), weights)
+    return red, green, dot_pairs(permute_neighbours(frames, begin, place + 0x20002), weights)
 
 
 @kernel
-def _far(planes: NDArray[np.int16], place: Ints, side: int, w0: Ints, w1: Ints) -> Ints:
-    """16 pixels of a plane, of two rows each."""
-    upper = dot_pairs(gather_pairs(planes, place), w0)
-    lower = dot_pairs(gather_pairs(planes, place + side), w1)
-    return (upper + lower + _ONE // 2) >> _WEIGHT_BITS
+def _far(frames: NDArray[np.uint8], begin: int, place: Ints, weights: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same, wherever in the frame they lie."""
+    red = dot_pairs(gather_neighbours(frames, begin, place), weights)
+    green = dot_pairs(gather_neighbours(frames, begin + 1, place), weights)
+    return red, green, dot_pairs(gather_neighbours(frames, begin + 2, place), weights)
+
+
+@kernel
+def _mixed(weighed: Ints) -> Ints:
+    """As many bits behind the point as an int16 has room for."""
+    return (weighed + _HALF) >> _ROUNDED
+
+
+@kernel
+def _colour(row: tuple[Ints, Ints, Ints], red_green: Ints, blue: Ints) -> Ints:
+    """A channel of the result."""
+    return dot_pairs(red_green, row[0]) + (dot_pairs(blue, row[1]) + row[2])

@@ -24,10 +24,12 @@ from numba.extending import intrinsic, lower_builtin, lower_cast
 
 LANES: Final = 16
 HAS_PERMUTATION: Final = bool(get_host_cpu_features().get("avx512bw"))  # of 32 int16 items, as one instruction
+HAS_BYTE_PERMUTATION: Final = bool(get_host_cpu_features().get("avx512vbmi"))  # of 64 bytes
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
 _I16 = ir.IntType(16)
+_I8 = ir.IntType(8)
 _I1 = ir.IntType(1)
 _FAST = ("contract", "nsz", "arcp")  # fused multiply-add and reciprocals; infinities and NaN keep their meaning
 
@@ -175,13 +177,8 @@ def _join(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, count: int) -> ir.Val
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, count), list(range(count))))
 
 
-def _holds_shorts(array: types.Type) -> bool:
-    return isinstance(array, types.Array) and array.layout == "C" and array.dtype == types.int16
-
-
-def _gather_pairs(builder: ir.IRBuilder, base: ir.Value, index: ir.Value) -> ir.Value:
-    """The 32 bits at 16 indices of int16 items; they need not be aligned."""
-    return _gather(builder, builder.gep(base, [index], source_etype=_I16), Ints, align=2)
+def _holds_bytes(array: types.Type) -> bool:
+    return isinstance(array, types.Array) and array.layout == "C" and array.dtype == types.uint8
 
 
 def _gather(builder: ir.IRBuilder, pointers: ir.Value, vector: _Vector, align: int) -> ir.Value:
@@ -414,20 +411,30 @@ def trailing_zeros(typingctx: object, value: types.Type) -> _Typed:
     return types.int64(types.int64), codegen
 
 
+def _store_rgb(builder: ir.IRBuilder, pointer: ir.Value, octets: ir.Value, order: list[int]) -> None:
+    """Store 48 of 64 bytes in some order. With a mask where there are any: of 48 bytes LLVM makes two permutations."""
+    if HAS_PERMUTATION:
+        shuffle = ir.Constant(ir.VectorType(_I32, 4 * LANES), order + order[:LANES])
+        ordered = builder.shuffle_vector(octets, ir.Constant(octets.type, ir.Undefined), shuffle)
+        is_stored = ir.Constant(ir.VectorType(_I1, 4 * LANES), [1] * (3 * LANES) + [0] * LANES)
+        name = f"llvm.masked.store.v{4 * LANES}i8.p0"
+        _call(builder, name, ir.VoidType(), [ordered, pointer, _I32(1), is_stored])
+        return
+    shuffle = ir.Constant(ir.VectorType(_I32, 3 * LANES), order)
+    builder.store(builder.shuffle_vector(octets, ir.Constant(octets.type, ir.Undefined), shuffle), pointer, align=1)
+
+
 @intrinsic
 def store_rgb(typingctx: object, image: types.Type, index: types.Type, packed: types.Type) -> _Typed:
     """Write 16 pixels 0x00BBGGRR as 48 bytes R G B R G B ..."""
-    if packed is not Ints or not isinstance(image, types.Array) or image.dtype != types.uint8:
+    if packed is not Ints or not _holds_bytes(image):
         return None
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
-        byte = ir.IntType(8)
-        pointer = _pointer(context, builder, image, args[0], args[1], ir.VectorType(byte, 3 * LANES))
-        raw = builder.bitcast(args[2], ir.VectorType(byte, 4 * LANES))
+        pointer = _pointer(context, builder, image, args[0], args[1], ir.VectorType(_I8, 3 * LANES))
+        raw = builder.bitcast(args[2], ir.VectorType(_I8, 4 * LANES))
         order = [4 * (k // 3) + k % 3 for k in range(3 * LANES)]
-        shuffle = ir.Constant(ir.VectorType(_I32, 3 * LANES), order)
-        rgb = builder.shuffle_vector(raw, ir.Constant(raw.type, ir.Undefined), shuffle)
-        builder.store(rgb, pointer, align=1)
+        _store_rgb(builder, pointer, raw, order)
         return context.get_dummy_value()
 
     return types.void(image, types.intp, packed), codegen
@@ -436,12 +443,12 @@ def store_rgb(typingctx: object, image: types.Type, index: types.Type, packed: t
 @intrinsic
 def load_rgb(typingctx: object, image: types.Type, index: types.Type) -> _Typed:
     """Read 48 bytes R G B R G B ... as 16 pixels 0x00BBGGRR."""
-    if not isinstance(image, types.Array) or image.dtype != types.uint8:
+    if not _holds_bytes(image):
         return None
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
         # Four loads that overlap and a shuffle inside each: of one shuffle of 48 bytes LLVM makes moves of single ones.
-        part = ir.VectorType(ir.IntType(8), LANES)
+        part = ir.VectorType(_I8, LANES)
         parts: _Values = []
         for first in (0, 12, 24, 32):
             place = builder.add(args[1], context.get_constant(types.intp, first))
@@ -458,52 +465,91 @@ def load_rgb(typingctx: object, image: types.Type, index: types.Type) -> _Typed:
 
 
 @intrinsic
-def store_shorts(typingctx: object, array: types.Type, index: types.Type, value: types.Type) -> _Typed:
-    """Set 16 items of an int16 array from `index` on to the lower halves of the lanes."""
-    if value is not Ints or not _holds_shorts(array):
+def store_clipped(
+    typingctx: object, image: types.Type, index: types.Type, red: types.Type, green: types.Type, blue: types.Type
+) -> _Typed:
+    """Write 16 pixels as 48 bytes R G B R G B ..., colours below 0 as 0 and beyond 255 as 255."""
+    if not _holds_bytes(image) or not red is green is blue is Ints:
         return None
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
-        shorts = ir.VectorType(_I16, LANES)
-        pointer = _pointer(context, builder, array, args[0], args[1], shorts)
-        builder.store(builder.trunc(args[2], shorts), pointer, align=2)
+        pointer = _pointer(context, builder, image, args[0], args[1], ir.VectorType(_I8, 3 * LANES))
+        if HAS_PERMUTATION:  # which narrows within each quarter of a register: four reds, four greens, four blues
+            shorts, octets = ir.VectorType(_I16, 2 * LANES), ir.VectorType(_I8, 4 * LANES)
+            first = _call(builder, "llvm.x86.avx512.packssdw.512", shorts, [args[2], args[3]])
+            second = _call(builder, "llvm.x86.avx512.packssdw.512", shorts, [args[4], args[4]])
+            packed = _call(builder, "llvm.x86.avx512.packuswb.512", octets, [first, second])
+            order = [16 * (k // 4) + 4 * c + k % 4 for k in range(LANES) for c in range(3)]
+        else:
+            low, high = (ir.Constant(_llvm(Ints), [limit] * LANES) for limit in (0, 255))
+            parts: _Values = []
+            for value in args[2:]:
+                least = _call(builder, f"llvm.smax.v{LANES}i32", _llvm(Ints), [value, low])
+                clipped = _call(builder, f"llvm.smin.v{LANES}i32", _llvm(Ints), [least, high])
+                parts.append(builder.trunc(clipped, ir.VectorType(_I8, LANES)))
+            pairs = (_join(builder, parts[0], parts[1], 2 * LANES), _join(builder, parts[2], parts[2], 2 * LANES))
+            packed = _join(builder, *pairs, 4 * LANES)
+            order = [LANES * c + k for k in range(LANES) for c in range(3)]
+        _store_rgb(builder, pointer, packed, order)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, value), codegen
+    return types.void(image, types.intp, red, green, blue), codegen
+
+
+def _gather_neighbours(builder: ir.IRBuilder, base: ir.Value, index: ir.Value) -> ir.Value:
+    """The bytes at 16 indices in the lower halves, those three on in the upper: what a gather of four bytes holds."""
+    found = _gather(builder, builder.gep(base, [index], source_etype=_I8), Ints, align=1)
+    last = builder.lshr(found, ir.Constant(_llvm(Ints), [8] * LANES))
+    masks = [ir.Constant(_llvm(Ints), [mask] * LANES) for mask in (0xFF, 0xFF0000)]
+    return builder.or_(builder.and_(found, masks[0]), builder.and_(last, masks[1]))
 
 
 @intrinsic
-def gather_pairs(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
-    """Of an int16 array, the items at 16 indices in the lower halves and those that follow them in the upper."""
-    if index is not Ints or not _holds_shorts(array):
+def gather_neighbours(typingctx: object, image: types.Type, start: types.Type, index: types.Type) -> _Typed:
+    """Of bytes R G B R G B ... from `start` on, those at 16 indices; in the upper halves the next pixels'."""
+    if index is not Ints or not _holds_bytes(image):
         return None
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
-        base = _pointer(context, builder, array, args[0], context.get_constant(types.intp, 0), _I16)
-        return _gather_pairs(builder, base, args[1])
+        return _gather_neighbours(builder, _pointer(context, builder, image, args[0], args[1], _I8), args[2])
 
-    return Ints(array, index), codegen
+    return Ints(image, types.intp, index), codegen
 
 
 @intrinsic
-def permute_pairs(typingctx: object, array: types.Type, start: types.Type, index: types.Type) -> _Typed:
-    """As `gather_pairs` of the 32 items from `start` on: a load and a permutation with AVX-512, else a gather.
+def permute_neighbours(typingctx: object, image: types.Type, start: types.Type, index: types.Type) -> _Typed:
+    """As `gather_neighbours` of the 63 bytes from `start` on: a load and a permutation with AVX-512, else a gather.
 
-    Args: index: k + ((k + 1) << 16) in each lane, of items k and k + 1 in [0, 32).
+    Args: index: the bytes k, 63, k + 3, 63 in each lane, k + 3 less than 63; the 63rd byte is read as 0.
     """
-    if index is not Ints or not _holds_shorts(array):
+    if index is not Ints or not _holds_bytes(image):
         return None
 
     def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
-        if not HAS_PERMUTATION:
-            base = _pointer(context, builder, array, args[0], args[1], _I16)
-            return _gather_pairs(builder, base, builder.and_(args[2], ir.Constant(_llvm(Ints), [0xFFFF] * LANES)))
-        shorts = ir.VectorType(_I16, 2 * LANES)
-        near = builder.load(_pointer(context, builder, array, args[0], args[1], shorts), align=2, typ=shorts)
-        order = builder.bitcast(args[2], shorts)
-        return builder.bitcast(_call(builder, "llvm.x86.avx512.permvar.hi.512", shorts, [near, order]), _llvm(Ints))
+        if not HAS_BYTE_PERMUTATION:
+            base = _pointer(context, builder, image, args[0], args[1], _I8)
+            return _gather_neighbours(builder, base, builder.and_(args[2], ir.Constant(_llvm(Ints), [0xFF] * LANES)))
+        octets = ir.VectorType(_I8, 4 * LANES)
+        pointer = _pointer(context, builder, image, args[0], args[1], octets)
+        is_read = ir.Constant(ir.VectorType(_I1, 4 * LANES), [1] * 63 + [0])
+        name = f"llvm.masked.load.v{4 * LANES}i8.p0"
+        near = _call(builder, name, octets, [pointer, _I32(1), is_read, ir.Constant(octets, None)])
+        order = builder.bitcast(args[2], octets)
+        return builder.bitcast(_call(builder, "llvm.x86.avx512.permvar.qi.512", octets, [near, order]), _llvm(Ints))
 
-    return Ints(array, types.intp, index), codegen
+    return Ints(image, types.intp, index), codegen
+
+
+@intrinsic
+def shift_right(typingctx: object, value: types.Type, amount: types.Type) -> _Typed:
+    """The lanes' integers over a power of two, rounded down."""
+    if value is not Ints or not isinstance(amount, types.Integer):
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        return builder.ashr(args[0], _cast_scalar(context, builder, amount, Ints, args[1]))
+
+    return Ints(value, amount), codegen
 
 
 @intrinsic
