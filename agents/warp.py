@@ -49,7 +49,7 @@ _BYTES: Final = 63  # that one permutation can read
 _REACH: Final = 18  # columns from the first of 16 pixels to the last, so that their neighbours lie within those bytes
 LEAST_SIDE: Final = 4  # of a frame that has 16 pixels
 LUMA: Final = (0.299, 0.587, 0.114)  # how much of red, green and blue there is in grey
-_SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read all takes a tenth of the time
+_SAMPLED: Final = 8  # frames, of which one is read for the mean grey: to read all would take as long as the rest
 
 
 class Scratch(NamedTuple):
@@ -60,7 +60,7 @@ class Scratch(NamedTuple):
     places: NDArray[np.int32]  # (side * blocks * 16,): each pixel's upper left source from there, see `_plan`
     weights: NDArray[np.int32]  # (side * blocks * 48,): pairs, of three rows of the source
     sums: NDArray[np.int32]  # (16,)
-    tail: NDArray[np.uint8]  # (48,): the last of a row, where a row is not a multiple of 16
+    tail: NDArray[np.uint8]  # (48,): the last 16 pixels, where they would reach beyond the last frame
     affine: NDArray[np.float64]  # (3, 4): RGB and 1 to RGB
 
 
@@ -79,7 +79,10 @@ def make_scratch(side: int) -> Scratch:
 
 
 def is_gentle(warp: NDArray[np.float64], side: int) -> bool:
-    """Whether what 16 neighbours in a row of the result show lies within two rows and the reach of a permutation."""
+    """Whether what 16 neighbours of the result show lies within two lines and the reach of a permutation.
+
+    Rows have to be multiples of 16 too: blocks are not written in order then, and may not reach into the next row.
+    """
     along_x, along_y = abs(warp[:, 0]) * (LANES - 1)
     return bool(along_x < _REACH and along_y < 0.99 and side % LANES == 0 and 3 * side >= _BYTES)
 

@@ -520,7 +520,7 @@ def gather_neighbours(typingctx: object, image: types.Type, start: types.Type, i
 def permute_neighbours(typingctx: object, image: types.Type, start: types.Type, index: types.Type) -> _Typed:
     """As `gather_neighbours` of the 63 bytes from `start` on: a load and a permutation with AVX-512, else a gather.
 
-    Args: index: the bytes k, 63, k + 3, 63 in each lane, k + 3 less than 63; the 63rd byte is read as 0.
+    Args: index: the bytes k, 63, k + 3, 63 in each lane, k + 3 less than 63; byte 63 is read as 0.
     """
     if index is not Ints or not _holds_bytes(image):
         return None

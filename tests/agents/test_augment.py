@@ -120,14 +120,16 @@ def check_is_the_definition(frames: NDArray[np.uint8], drawn: Draw) -> None:
     """Half a level by the last rounding, and what the weights' rounding makes of a level, as the colours stretch it."""
     difference = np.abs(apply(frames, drawn) - plainly(frames, drawn))
     stretch = max(1.0, abs(drawn.contrast * drawn.colour).sum(1).max())
-    assert difference.max() < 0.5 + 0.03 * stretch
+    assert difference.max() < min(0.5 + 0.03 * stretch, 1.52)
     assert np.mean(difference > 0.5 + 0.01 * stretch) < 0.001
 
 
 @given(seed=st.integers(0, 10_000), side=st.sampled_from([4, 5, 15, 16, 17, 32, 33, 128]))
 def test_any_draw_for_any_side_is_the_definition(seed, side):
     window = noise(max(2, 4096 // side**2), side, side, seed=seed)  # of few pixels, two would be more than their share
-    check_is_the_definition(window, draw(VPT, side, 1, np.random.default_rng(seed))[0])
+    drawn = draw(VPT, side, 1, np.random.default_rng(seed))[0]
+    check_is_the_definition(window, drawn)
+    assert np.mean(np.abs(apply(window, drawn) - plainly(window, drawn)) > 0.52) < 0.001
 
 
 @given(seed=st.integers(0, 10_000), side=st.sampled_from([5, 16, 32, 33]), strength=st.sampled_from([0.2, 1.0, 3.0]))

@@ -63,6 +63,20 @@ def run(menu: Menu, steps: tuple[MacroStep, ...] = STEPS, attempts: int = 2) -> 
     Macro(ResetProfile(steps=steps, attempts=attempts, hold=0.08), menu.time, menu.sleep).run(menu)
 
 
+def deaf_at_first(presses: int, screen: str, ways: dict[str, str]) -> Menu:
+    """A menu at a screen whose ways on it does not know before so many presses."""
+    menu = Menu({**GAME, screen: {}}, screen)
+    heard = menu.press
+
+    def press(button: str | None) -> None:
+        if len(menu.presses) == presses:
+            menu.screens[screen] = ways
+        heard(button)
+
+    menu.press = press
+    return menu
+
+
 def test_each_step_presses_until_the_window_looks_as_it_should():
     menu = Menu(GAME, "play")
     run(menu)
@@ -86,15 +100,7 @@ def test_a_press_is_held_for_its_time_and_the_next_waits_for_its_turn():
 
 
 def test_a_press_that_the_game_did_not_hear_is_tried_again():
-    menu = Menu({**GAME, "play": {}}, "play")
-    heard = menu.press
-
-    def deaf_at_first(button: str | None) -> None:
-        if len(menu.presses) == 2:
-            menu.screens["play"] = {"START": "menu"}
-        heard(button)
-
-    menu.press = deaf_at_first
+    menu = deaf_at_first(2, "play", {"START": "menu"})
     run(menu, STEPS[:1])
     assert [button for button, _ in menu.presses] == ["START"] * 3
 
@@ -112,15 +118,7 @@ def test_where_presses_are_seen_late_each_waits_for_the_one_before_and_none_goes
 
 
 def test_a_press_that_is_waited_for_is_made_again_when_it_must_have_been_lost():
-    menu = Menu({**GAME, "menu": {}}, "menu")
-    heard = menu.press
-
-    def deaf_at_first(button: str | None) -> None:
-        if len(menu.presses) == 1:
-            menu.screens["menu"] = {"RIGHT": "monk"}
-        heard(button)
-
-    menu.press = deaf_at_first
+    menu = deaf_at_first(1, "menu", {"RIGHT": "monk"})
     run(menu, (MacroStep(until="monk", press="RIGHT", every=0.2, again=1.5, timeout=5.0),))
     (_, first), (_, second) = menu.presses
     assert second - first == pytest.approx(1.5, abs=0.034)
