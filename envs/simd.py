@@ -236,6 +236,25 @@ def load(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
 
 
 @intrinsic
+def load_quarters(typingctx: object, array: types.Type, index: types.Type) -> _Typed:
+    """4 items of an array from `index` on, and 4 each from 16, 32 and 48 items after it."""
+    vector = _array_vector(array)
+    if vector is None:
+        return None
+
+    def codegen(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: _Values) -> ir.Value:
+        quarter = ir.VectorType(vector.element, LANES // 4)
+        parts: _Values = []
+        for k in range(4):
+            place = builder.add(args[1], context.get_constant(types.intp, k * LANES))
+            parts.append(builder.load(_pointer(context, builder, array, args[0], place, quarter), align=4, typ=quarter))
+        lower, upper = (_join(builder, a, b, LANES // 2) for a, b in (parts[:2], parts[2:]))
+        return _join(builder, lower, upper, LANES)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
 def store(typingctx: object, array: types.Type, index: types.Type, value: types.Type) -> _Typed:
     """Set 16 items of an array from `index` on."""
     if _array_vector(array) is not value:

@@ -6,6 +6,8 @@ over depth is a linear function of the pixel. *Cover* writes one word a pixel, i
 nearest triangle is the largest word, so the depth test is one `max`. *Shade* reads each pixel's winner once: textures
 with mip levels, baked light, fog, the soft shadow under the figure, and a sky that is a plane of clouds at a height.
 
+The 16 pixels of a vector are a square of 4 x 4: fewer triangles cover one than cover a row of 16.
+
 Sources: Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997; Burns and Hunt, "The
 visibility buffer", 2013.
 """
@@ -28,6 +30,7 @@ from envs.simd import (
     gather,
     lane_index,
     load,
+    load_quarters,
     magnitude,
     mask_bits,
     maximum,
@@ -61,6 +64,8 @@ _ALL_LANES: Final = (1 << LANES) - 1
 PLANES: Final = 18  # x, y, z of three corners, then the three corners' u, v (texels) and light
 _SHADING: Final = 9  # rows of Scratch.planes: the coefficients of x, y and 1 for u, v and light over depth
 _EDGES: Final = 12  # rows of Scratch.edges: the same for three edges and inverse depth
+_SIDE_BITS: Final = 2
+_SIDE: Final = 1 << _SIDE_BITS  # pixels of a square, which a vector holds row by row
 _BOX: Final = 4  # rows of Scratch.boxes: columns [left, right), rows [top, bottom) that a triangle may cover
 
 
@@ -116,7 +121,8 @@ class Scratch(NamedTuple):
     material: NDArray[np.int32]  # (stride,)
     edges: NDArray[np.float32]  # (_EDGES * 16,), of the 16 in hand
     boxes: NDArray[np.int32]  # (_BOX * 16,)
-    words: NDArray[np.int32]  # (height * width,)
+    words: NDArray[np.int32]  # (squares * 16,), in rows of squares from the top
+    strip: NDArray[np.int32]  # (4 * 16,), the colours of four squares side by side
 
 
 def material(texture: int, red: float, green: float, blue: float) -> int:
@@ -137,7 +143,8 @@ def make_scratch(triangles: int, width: int, height: int) -> Scratch:
         np.zeros(stride, np.int32),
         aligned(_EDGES * LANES, np.float32),
         aligned(_BOX * LANES, np.int32),
-        aligned(height * width, np.int32),
+        aligned(-(-height // _SIDE) * _SIDE * width, np.int32),
+        aligned(_SIDE * LANES, np.int32),
     )
 
 
@@ -210,9 +217,9 @@ def _boxes(a: Corners, b: Corners, c: Corners, width: int, height: int, boxes: N
         top, bottom = select(crossing, near_top, top), select(crossing, near_bottom, bottom)
     x0, x1 = _range(left, right, width)
     y0, y1 = _range(top, bottom, height)
-    store(boxes, 0, x0 & ~(LANES - 1))  # whole vectors, so that a load meets what was just stored
+    store(boxes, 0, x0 & ~(_SIDE - 1))  # whole squares
     store(boxes, LANES, x1)
-    store(boxes, 2 * LANES, y0)
+    store(boxes, 2 * LANES, y0 & ~(_SIDE - 1))
     store(boxes, 3 * LANES, y1)
     return (x0 < x1) & (y0 < y1)
 
@@ -293,31 +300,38 @@ def _draw_triangles(
 
 
 @kernel
+def _offsets(width: int, height: int) -> tuple[Floats, Floats]:
+    """The centres of the upper left square's pixels, from the screen's centre."""
+    x, y = to_floats(lane_index() & (_SIDE - 1)), to_floats(lane_index() >> _SIDE_BITS)
+    half = np.float32(0.5)
+    return x + (half - half * np.float32(width)), y + (half - half * np.float32(height))
+
+
+@kernel
 def _cover(scratch: Scratch, lane: int, number: int, width: int, height: int) -> None:
     """Put one triangle's word wherever it is the nearest so far."""
     edges, boxes, words = scratch.edges, scratch.boxes, scratch.words
-    centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
-    centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
+    left_x, top_y = _offsets(width, height)
     b0, b1 = spread_float(edges[LANES + lane]), spread_float(edges[4 * LANES + lane])
     b2, bw = spread_float(edges[7 * LANES + lane]), spread_float(edges[10 * LANES + lane])
     # What is the same for all pixels is taken from their words beforehand, and rows are counted in floats.
     numbers = spread_int(number - (_DEPTH_BIAS << (32 - _DEPTH_BITS)))
     top, bottom = np.int64(boxes[2 * LANES + lane]), np.int64(boxes[3 * LANES + lane])
-    for x in range(np.int64(boxes[lane]), np.int64(boxes[LANES + lane]), LANES):
-        px = to_floats(lane_index()) + (np.float32(x) + centre_x)
+    for x in range(np.int64(boxes[lane]), np.int64(boxes[LANES + lane]), _SIDE):
+        px, py = left_x + np.float32(x), top_y + np.float32(top)
         e0 = px * edges[lane] + edges[2 * LANES + lane]
         e1 = px * edges[3 * LANES + lane] + edges[5 * LANES + lane]
         e2 = px * edges[6 * LANES + lane] + edges[8 * LANES + lane]
         ew = px * edges[9 * LANES + lane] + edges[11 * LANES + lane]
-        py = spread_float(np.float32(top) + centre_y)
-        for y in range(top, bottom):
+        for y in range(top, bottom, _SIDE):
             signs = bits(py * b0 + e0) | bits(py * b1 + e1) | bits(py * b2 + e2)
             inside = signs >= spread_int(0)  # no edge is negative
             depth = minimum(py * bw + ew, spread_float(_LARGEST))
             word = ((bits(depth) << (32 - _DEPTH_BITS)) & ~_ID) + numbers
-            seen = load(words, y * width + x)
-            store(words, y * width + x, select(inside, unsigned_maximum(seen, word), seen))
-            py = py + 1.0
+            place = y * width + x * _SIDE
+            seen = load(words, place)
+            store(words, place, select(inside, unsigned_maximum(seen, word), seen))
+            py = py + np.float32(_SIDE)
 
 
 @kernel
@@ -342,19 +356,18 @@ def _shade(
     scratch: Scratch, camera: Camera, look: Look, width: int, height: int, image: NDArray[np.uint8], start: int
 ) -> None:
     """Colour the pixels of one frame, which begins at image[start], and clear the words for the next."""
-    words = scratch.words
+    words, strip = scratch.words, scratch.strip
     pixel = np.float32(1.0) / np.float32(camera.focal * np.float32(width))  # of the view's slope
-    centre_x = np.float32(0.5) - np.float32(0.5) * np.float32(width)
-    centre_y = np.float32(0.5) - np.float32(0.5) * np.float32(height)
+    left_x, top_y = _offsets(width, height)
     shadow = _shadow_planes(camera, pixel)
     left, right, top, bottom = _shadow_box(camera, width, height)
     mip_scale = pixel * np.float32(140.0)  # 1.5 on a screen 128 wide: the ground is mostly seen at a slant
-    for y in range(height):
-        py = np.float32(y) + centre_y
-        for x in range(0, width, LANES):
-            place = y * width + x
+    for y in range(0, height, _SIDE):
+        py = top_y + np.float32(y)
+        for x in range(0, width, _SIDE):
+            place = y * width + x * _SIDE
             word = load(words, place)
-            px = to_floats(lane_index()) + (np.float32(x) + centre_x)
+            px = left_x + np.float32(x)
             if mask_bits(equal(word, spread_int(0))) == _ALL_LANES:
                 packed = _sky(scratch, look, px, py)
             else:
@@ -362,17 +375,22 @@ def _shade(
                 store(words, place, spread_int(0))
                 z = reciprocal(depth)
                 light = light * z
-                if top <= y < bottom and left - LANES < x < right:
+                if top - _SIDE < y < bottom and left - _SIDE < x < right:
                     light = light * _shadow(shadow, px, py, z)
                 in_sky = equal(word & _ID, spread_int(0))
                 texel = _sample(look.texels, surface & 31, u * z, v * z, _mip_level(z * mip_scale, in_sky))
                 packed = _blend(texel, surface, light, z, look.fog)
-            store_rgb(image, start + (y * width + x) * 3, packed)
+            column = x % LANES
+            store(strip, column * _SIDE, packed)
+            if column + _SIDE == LANES:
+                for row in range(min(_SIDE, height - y)):
+                    target = start + ((y + row) * width + x - column) * 3
+                    store_rgb(image, target, load_quarters(strip, row * _SIDE))
 
 
 @kernel
 def _visible(
-    scratch: Scratch, word: Ints, place: int, px: Floats, py: Real
+    scratch: Scratch, word: Ints, place: int, px: Floats, py: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, Ints]:
     """What 16 pixels show: texture position and light over depth, inverse depth, material."""
     planes, stride = scratch.planes, scratch.material.size
@@ -395,7 +413,7 @@ def _visible(
 
 
 @kernel
-def _sky(scratch: Scratch, look: Look, px: Floats, py: Real) -> Ints:
+def _sky(scratch: Scratch, look: Look, px: Floats, py: Floats) -> Ints:
     """The colour of 16 pixels that are all sky; the same as the long way round."""
     planes, stride = scratch.planes, scratch.material.size
     z = reciprocal(maximum(magnitude(_plane(planes, 6, stride, 0, px, py)), spread_float(_HORIZON)))
@@ -445,11 +463,11 @@ def _shadow_plane(right: Real, down: Real, forward: Real, away: Real, pixel: Rea
 
 
 @kernel
-def _shadow(shadow: tuple[Slopes, Slopes, Slopes], px: Floats, py: Real, z: Floats) -> Floats:
+def _shadow(shadow: tuple[Slopes, Slopes, Slopes], px: Floats, py: Floats, z: Floats) -> Floats:
     """How much light is left near the ground under the figure: 0.4 in the middle, 1 from a radius on."""
     beside = spread_float(0.0)
     for along_x, along_y, ahead, offset in shadow:
-        away = (px * along_x + (along_y * py + ahead)) * z + offset
+        away = (px * along_x + (py * along_y + ahead)) * z + offset
         beside = beside + away * away
     return minimum(beside * 0.6 + 0.4, spread_float(1.0))
 
@@ -474,11 +492,11 @@ def _shadow_box(camera: Camera, width: int, height: int) -> tuple[int, int, int,
 
 
 @kernel
-def _plane(planes: NDArray[np.float32], row: int, stride: int, t: Whole, px: Floats, py: Real) -> Floats:
-    """A plane's value at 16 pixels of a row."""
+def _plane(planes: NDArray[np.float32], row: int, stride: int, t: Whole, px: Floats, py: Floats) -> Floats:
+    """A plane's value at 16 pixels."""
     # Unsigned, or numba adds to every load the steps that count negative indices from the end.
     x, y, one = np.uint64(row * stride + t), np.uint64((row + 1) * stride + t), np.uint64((row + 2) * stride + t)
-    return px * planes[x] + (spread_float(py) * planes[y] + planes[one])
+    return px * planes[x] + (py * planes[y] + planes[one])
 
 
 @kernel
