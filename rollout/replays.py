@@ -1,4 +1,4 @@
-"""Replays as sequences to learn from: drawn anew whenever a window of them is read."""
+"""Replays as sequences to learn from: drawn anew whenever a window of them is read, but played again only once."""
 
 import threading
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from envs.backend import JUMPPADS, SIDE
 from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
+from envs.standin.physics import BODY
 from envs.standin.replay import DIRECT, Replay, ReplayReader, Sight, stage_of
 from envs.standin.simulation import Brush, make_brush
 from envs.task import MAX_STEPS
@@ -29,12 +30,21 @@ class Span:
     sight: Sight = DIRECT
 
 
-class ReplaySequences:
-    """Stretches of replays, each a sequence; see `agents.data.Sequences`."""
+STATES: Final = 1 << 30  # bytes of players' states: of some 180 hours
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+
+class ReplaySequences:
+    """Stretches of replays, each a sequence; see `agents.data.Sequences`.
+
+    Args: memory: bytes of players' states that are kept, those of a sequence from the first time that it is read.
+    """
+
+    def __init__(self, spans: Sequence[Span], memory: int = STATES) -> None:
         self._spans = spans
         self._lengths: Final = np.array([span.length for span in spans], np.int64)
+        self._room = memory
+        self._kept: dict[int, NDArray[np.void]] = {}
+        self._lock = threading.Lock()
         self._trusted: set[int] = set()  # spans that were read before, and so belong to this world
         self._threads = threading.local()
 
@@ -52,9 +62,22 @@ class ReplaySequences:
         if start < 0 or start + length > span.length:
             raise ReplayError(f"steps {start} to {start + length} are not all in a sequence of {span.length} steps")
         reader = ReplayReader(span.replay, self._brush(span.replay.dressing), trusted=index in self._trusted)
-        window = reader.window(span.start + start, length, out, span.sight)
+        frames = reader.draw(self._states(index, reader, start, length), out, span.sight)
+        return frames, span.replay.actions[span.start + start : span.start + start + length]
+
+    def _states(self, index: int, reader: ReplayReader, start: int, length: int) -> NDArray[np.void]:
+        """The player in steps [start, start + length) of a sequence."""
+        span = self._spans[index]
+        with self._lock:  # to play five minutes again takes as many milliseconds, once
+            kept = self._kept.get(index)
+            if kept is None and span.length * BODY.itemsize <= self._room:
+                kept = self._kept[index] = reader.states(span.start, span.length, span.sight)
+                self._room -= kept.nbytes
+        if kept is None:
+            kept = reader.states(span.start + start, length, span.sight)
+            start = 0
         self._trusted.add(index)
-        return window
+        return kept[start : start + length]
 
     def _brush(self, dressing: int) -> Brush:
         """This thread's memory to draw a world with."""

@@ -199,32 +199,45 @@ class ReplayReader:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What was seen and done in steps [start, start + length).
 
-        Args: out: (length, 128, 128, 3) uint8 to draw in; default: new. sight: frames that actions come late after show
-          the player so much earlier, but not before a life began.
+        Args: out: as `draw`. sight: as both.
         Returns: frames (length, 128, 128, 3) uint8 and actions (length, 16) uint8; the action follows its frame.
+        Raises: as `states`.
+        """
+        frames = self.draw(self.states(start, length, sight), out, sight)
+        return frames, self.replay.actions[start : start + length]
+
+    def states(self, start: int, length: int, sight: Sight = DIRECT) -> NDArray[np.void]:
+        """The player as frames of steps [start, start + length) show it, (length,) BODY.
+
+        Args: sight: frames that actions come late after show the player so much earlier, but not before a life began.
         Raises: ReplayError: the window lies outside the replay, or the replay does not belong to this world.
         """
         self.replay.check_window(start, length)
         if not self._checked:
             self._check_rules()
-        actions = self.replay.actions[start : start + length]
-        frames = np.empty((length, SIDE, SIDE, 3), np.uint8) if out is None else out
-        self._draw(self._states(start, start + length, sight.late), actions, frames, sight.drawn)
-        return frames, actions
+        return self._play(start, start + length, sight.late)
 
-    def _draw(self, trail: NDArray[np.void], actions: NDArray[np.uint8], frames: NDArray[np.uint8], drawn: int) -> None:
-        """Draw a player's states, at `drawn` pixels a side."""
-        count = len(trail)
-        if drawn != SIDE:
-            easel = Easel(self._stage, drawn, drawn)
+    def draw(
+        self, states: NDArray[np.void], out: NDArray[np.uint8] | None = None, sight: Sight = DIRECT
+    ) -> NDArray[np.uint8]:
+        """Frames of some of the player's states, (length, 128, 128, 3) uint8.
+
+        Args: out: memory to draw them in; default: new. sight: how many pixels a side they are drawn at.
+        """
+        count = len(states)
+        frames = np.empty((count, SIDE, SIDE, 3), np.uint8) if out is None else out
+        if sight.drawn != SIDE:
+            easel = Easel(self._stage, sight.drawn, sight.drawn)
             for k in range(count):
-                picture = easel.draw(trail[k : k + 1], self.replay.character, self.replay.skin)
+                picture = easel.draw(states[k : k + 1], self.replay.character, self.replay.skin)
                 cv2.resize(picture, (SIDE, SIDE), dst=frames[k], interpolation=cv2.INTER_AREA)
-            return
-        cast = (trail, np.full(count, self.replay.character), np.full(count, self.replay.skin))
-        advance_and_draw(self._stage, self._brush, cast, actions, np.zeros(count, np.bool_), new_turn(), count, frames)
+            return frames
+        cast = (states, np.full(count, self.replay.character), np.full(count, self.replay.skin))
+        still, actions = np.zeros(count, np.bool_), np.zeros((count, len(COMPONENTS)), np.uint8)
+        advance_and_draw(self._stage, self._brush, cast, actions, still, new_turn(), count, frames)
+        return frames
 
-    def _states(self, first: int, last: int, late: int) -> NDArray[np.void]:
+    def _play(self, first: int, last: int, late: int) -> NDArray[np.void]:
         """The player so many ticks before each of steps [first, last), BODY: played on from the last key state."""
         key = max(0, first - (late > 0)) // KEY_EVERY  # what is late was seen in the step before
         begin = key * KEY_EVERY
@@ -248,7 +261,7 @@ class ReplayReader:
     def _check_rules(self) -> None:
         """Play the first stretch: if it ends elsewhere, the replay was made by another version of the rules."""
         if len(self.replay.keys) > 1:
-            there = self._states(KEY_EVERY - 1, KEY_EVERY, 0)
+            there = self._play(KEY_EVERY - 1, KEY_EVERY, 0)
             advance_body(self._stage, there, self.replay.actions[KEY_EVERY - 1 : KEY_EVERY], NO_TRAIL, 0)
             self._respawn(there, KEY_EVERY)
             if not np.array_equal(to_key(there), self.replay.keys[1]):

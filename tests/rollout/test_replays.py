@@ -10,6 +10,7 @@ from agents.data import Kept
 from envs.errors import DataError, ReplayError
 from envs.standin.characters import NAMES
 from envs.standin.gameplay import match_path, record_match
+from envs.standin.physics import BODY
 from envs.standin.replay import DIRECT, FIELDS, Replay, ReplayReader, Sight
 from rollout.replays import ReplaySequences, Span, curate, load_replays, whole
 
@@ -39,9 +40,12 @@ def places(spans: list[Span]) -> list[tuple[int, int]]:
 # Sequences
 
 
-def test_what_is_read_is_what_a_reader_shows_at_that_place(strangers: list[Replay]) -> None:
+@pytest.mark.parametrize("room", [3300, 100, 0])  # for the states of all sequences, of one of the short ones, of none
+@pytest.mark.parametrize("sight", [DIRECT, Sight(late=2), Sight(drawn=200)])
+def test_what_is_read_is_what_a_reader_shows_at_that_place(strangers: list[Replay], room: int, sight: Sight) -> None:
     first, second = strangers
-    sequences = ReplaySequences([Span(first, 0, 3000), Span(first, 1037, 80), Span(second, 200, 64)])
+    spans = [Span(first, 0, 3000, sight), Span(first, 1037, 80, sight), Span(second, 200, 64, sight)]
+    sequences = ReplaySequences(spans, room * BODY.itemsize)
     windows: dict[Window, tuple[Replay, int]] = {
         (0, 0, 32): (first, 0),
         (0, 2968, 32): (first, 2968),
@@ -52,7 +56,7 @@ def test_what_is_read_is_what_a_reader_shows_at_that_place(strangers: list[Repla
     }
     for window, (replay, place) in windows.items():
         frames, actions = sequences.read(*window)
-        expected, pressed = ReplayReader(replay).window(place, window[2])
+        expected, pressed = ReplayReader(replay).window(place, window[2], None, sight)
         assert np.array_equal(frames, expected), window
         assert np.array_equal(actions, pressed)
 
