@@ -154,10 +154,13 @@ def main() -> None:
         rates = compare(size, loaders, batches[size], args.turns, args.updates)
         memory = rates.pop("memory")
         line = f"{size:>5} {statistics.median(memory):>8.0f}"
-        for real in rates.values():
-            ratio = statistics.median(r / m for r, m in zip(real, memory, strict=True))
-            line += f"{statistics.median(real):>12.0f} {ratio:>6.2f}"
+        spreads: list[str] = []
+        for kind, real in rates.items():
+            ratios = [r / m for r, m in zip(real, memory, strict=True)]
+            line += f"{statistics.median(real):>12.0f} {statistics.median(ratios):>6.3f}"
+            spreads.append(f"{kind} {statistics.mean(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
         print(line, flush=True)
+        print(f"{'':>5} ratios, mean and range: {'; '.join(spreads)}")
     print("\nmicroseconds a frame, on one thread")
     for size, batch in batches.items():
         for name, time_taken in (data_parts(data) | step_parts(size, batch)).items():
