@@ -280,16 +280,11 @@ def _write(
         at = block * LANES
         place, begin = load(places, at), start + scratch.starts[block]
         w0, w1 = load(weights, 3 * at), load(weights, 3 * at + LANES)
-        if near:
-            red, green, blue = _near(frames, begin, place, w0)
-            r, g, b = _near(frames, begin + below, place, w1)
-            red, green, blue = red + r, green + g, blue + b
-            if crosses:
-                r, g, b = _near(frames, begin + 2 * below, place, load(weights, 3 * at + 2 * LANES))
-                red, green, blue = red + r, green + g, blue + b
-        else:
-            red, green, blue = _far(frames, begin, place, w0)
-            r, g, b = _far(frames, begin + below, place, w1)
+        red, green, blue = _read(frames, begin, place, w0, near)
+        r, g, b = _read(frames, begin + below, place, w1, near)
+        red, green, blue = red + r, green + g, blue + b
+        if crosses:
+            r, g, b = _read(frames, begin + 2 * below, place, load(weights, 3 * at + 2 * LANES), near)
             red, green, blue = red + r, green + g, blue + b
         red_green, only_blue = _mixed(red) | (_mixed(green) << 16), _mixed(blue)
         r = shift_right(_colour(to_red, red_green, only_blue), shift)
@@ -305,8 +300,14 @@ def _write(
 
 
 @kernel
-def _near(frames: NDArray[np.uint8], begin: int, place: Ints, weights: Ints) -> tuple[Ints, Ints, Ints]:
+def _read(frames: NDArray[np.uint8], begin: int, place: Ints, weights: Ints, near: bool) -> tuple[Ints, Ints, Ints]:
     """What a row adds to the red, the green and the blue of 16 pixels."""
+    return _near(frames, begin, place, weights) if near else _far(frames, begin, place, weights)
+
+
+@kernel
+def _near(frames: NDArray[np.uint8], begin: int, place: Ints, weights: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same, where all lie within the reach of a permutation."""
     red = dot_pairs(permute_neighbours(frames, begin, place), weights)
     green = dot_pairs(permute_neighbours(frames, begin, place + 0x10001), weights)
     return red, green, dot_pairs(permute_neighbours(frames, begin, place + 0x20002), weights)
